@@ -1,0 +1,243 @@
+package relay_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"headgate/gateway/relay"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// drain takes everything and returns it with the error that ended it.
+func drain(b *relay.Buffer, pause func()) ([]byte, error) {
+	var got []byte
+	for {
+		p, err := b.Next(context.Background())
+		if err != nil {
+			return got, err
+		}
+		got = append(got, p...)
+		if pause != nil {
+			pause()
+		}
+	}
+}
+
+func random(n int) []byte {
+	p := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(p)
+	return p
+}
+
+// pieces reads a body in pieces of random sizes.
+type pieces struct {
+	p []byte
+	r *rand.Rand
+}
+
+func (s *pieces) Read(p []byte) (int, error) {
+	if len(s.p) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.p[:min(len(s.p), 1+s.r.IntN(50_000))])
+	s.p = s.p[n:]
+	return n, nil
+}
+
+func TestBytesArriveInOrder(t *testing.T) {
+	body := random(3 << 20)
+	for name, l := range map[string]relay.Limits{
+		"memory only":       {Memory: 64 << 10, File: -1},
+		"everything fits":   {Memory: 8 << 20},
+		"file":              {Memory: 32 << 10, File: 8 << 20},
+		"file that is full": {Memory: 64 << 10, File: 128 << 10},
+		"no directory":      {Memory: 64 << 10, Dir: "/nonexistent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pool sync.Pool
+			budget := relay.NewBudget(1 << 20)
+			l.Dir = cmpOr(l.Dir, t.TempDir())
+			b := relay.New(l, budget, &pool)
+			done := make(chan error, 1)
+			go func() { done <- b.Fill(t.Context(), &pieces{body, rand.New(rand.NewPCG(1, 2))}) }()
+			got, err := drain(b, nil)
+			if err != io.EOF || sha256.Sum256(got) != sha256.Sum256(body) {
+				t.Errorf("drain = %d bytes, %v; want the %d bytes as sent and EOF", len(got), err, len(body))
+			}
+			if err := <-done; err != nil {
+				t.Errorf("Fill = %v, want nil", err)
+			}
+			b.Close()
+			if n := budget.Used(); n != 0 {
+				t.Errorf("budget in use after Close = %d, want 0", n)
+			}
+		})
+	}
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func TestSourceEndsBeforeSlowTakerBegins(t *testing.T) {
+	body := random(5 << 20)
+	b := relay.New(relay.Limits{Memory: 1 << 20, Dir: t.TempDir()}, nil, new(sync.Pool))
+	defer b.Close()
+	if err := b.Fill(t.Context(), bytes.NewReader(body)); err != nil {
+		t.Fatalf("Fill without a taker = %v, want nil: the worker must not wait", err)
+	}
+	got, err := drain(b, nil)
+	if err != io.EOF || !bytes.Equal(got, body) {
+		t.Errorf("drain = %d bytes, %v; want %d and EOF", len(got), err, len(body))
+	}
+}
+
+func TestFillWaitsWhenAllRoomIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := relay.New(relay.Limits{Memory: 32 << 10, File: -1}, nil, new(sync.Pool))
+		defer b.Close()
+		src := bytes.NewReader(random(256 << 10))
+		done := make(chan error, 1)
+		go func() { done <- b.Fill(t.Context(), src) }()
+		synctest.Wait()
+		if left := src.Len(); left < 128<<10 {
+			t.Errorf("left in the source = %d, want at least half: Fill must wait for the taker", left)
+		}
+		if _, err := drain(b, nil); err != io.EOF {
+			t.Errorf("drain = %v, want EOF", err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("Fill = %v, want nil", err)
+		}
+	})
+}
+
+func TestBytesAreNotHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+		defer b.Close()
+		r, w := io.Pipe()
+		go b.Fill(t.Context(), r)
+		start := time.Now()
+		go func() {
+			for range 3 {
+				w.Write([]byte("tick"))
+				time.Sleep(time.Second)
+			}
+			w.Close()
+		}()
+		for i := range 3 {
+			p, err := b.Next(t.Context())
+			if string(p) != "tick" || err != nil {
+				t.Fatalf("Next = %q, %v; want tick", p, err)
+			}
+			if got, want := time.Since(start), time.Duration(i)*time.Second; got != want {
+				t.Errorf("tick %d after %v, want %v", i, got, want)
+			}
+			if !b.Empty() {
+				t.Error("Empty = false with nothing to take")
+			}
+		}
+		if _, err := b.Next(t.Context()); err != io.EOF {
+			t.Errorf("Next = %v, want EOF", err)
+		}
+	})
+}
+
+func TestErrorComesAfterTheBytes(t *testing.T) {
+	cut := errors.New("cut")
+	b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+	defer b.Close()
+	if err := b.Fill(t.Context(), io.MultiReader(bytes.NewReader([]byte("half")), iotestErr{cut})); err != cut {
+		t.Errorf("Fill = %v, want %v", err, cut)
+	}
+	if got, err := drain(b, nil); string(got) != "half" || err != cut {
+		t.Errorf("drain = %q, %v; want half, %v", got, err, cut)
+	}
+}
+
+type iotestErr struct{ err error }
+
+func (e iotestErr) Read([]byte) (int, error) { return 0, e.err }
+
+func TestCloseEndsFill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := relay.New(relay.Limits{Memory: 1, File: -1}, nil, new(sync.Pool))
+		done := make(chan error, 1)
+		go func() { done <- b.Fill(t.Context(), bytes.NewReader(random(1<<20))) }()
+		synctest.Wait()
+		b.Close()
+		if err := <-done; err == nil {
+			t.Error("Fill = nil after Close, want an error")
+		}
+	})
+}
+
+func TestNextEndsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+		defer b.Close()
+		if _, err := b.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Next = %v, want the context's error", err)
+		}
+	})
+}
+
+func TestBudgetIsShared(t *testing.T) {
+	budget := relay.NewBudget(64 << 10)
+	var pool sync.Pool
+	dir := t.TempDir()
+	for range 4 {
+		b := relay.New(relay.Limits{Memory: 1 << 20, Dir: dir}, budget, &pool)
+		defer b.Close()
+		if err := b.Fill(t.Context(), bytes.NewReader(random(1<<20))); err != nil {
+			t.Fatal(err)
+		}
+		if got := budget.Used(); got > 64<<10 {
+			t.Fatalf("budget in use = %d, want at most 64 KiB", got)
+		}
+	}
+}
+
+func TestFileHasNoName(t *testing.T) {
+	dir := t.TempDir()
+	b := relay.New(relay.Limits{Memory: 1, Dir: dir}, nil, new(sync.Pool))
+	defer b.Close()
+	if err := b.Fill(t.Context(), bytes.NewReader(random(1<<20))); err != nil {
+		t.Fatal(err)
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) != 0 {
+		t.Errorf("files with names = %v, %v; want none", names, err)
+	}
+}
+
+func BenchmarkSmall(b *testing.B) {
+	var pool sync.Pool
+	body := random(2000)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf := relay.New(relay.Limits{}, nil, &pool)
+		buf.Fill(b.Context(), bytes.NewReader(body))
+		drain(buf, nil)
+		buf.Close()
+	}
+}
