@@ -60,6 +60,9 @@ func NewPool[T any](name string, o Options, members []Member, dial func(Member) 
 // Name returns the pool's name.
 func (p *Pool[T]) Name() string { return p.name }
 
+// Members returns how many members the pool has.
+func (p *Pool[T]) Members() int { return len(p.members) }
+
 // Options returns the options with their defaults.
 func (p *Pool[T]) Options() Options { return p.opts }
 

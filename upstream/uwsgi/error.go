@@ -60,7 +60,7 @@ func (k Kind) String() string {
 	case KindCut:
 		return "cut"
 	case KindBody:
-		return "request_body"
+		return "body"
 	case KindCanceled:
 		return "canceled"
 	}

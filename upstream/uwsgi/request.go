@@ -44,9 +44,18 @@ type Request struct {
 	// Body is nil when there is none. ContentLength is its exact length and is
 	// sent as CONTENT_LENGTH; a body of unknown length must be spooled first.
 	// Do stops reading Body before it returns an error, but after success goes
-	// on until the response body has been closed.
+	// on until the response body has been closed. Of an error of StageEncode or
+	// StageDial it is sure that Body was not touched.
 	Body          io.Reader
 	ContentLength int64
+
+	// StopBody, if not nil, makes a Read of Body that is waiting return soon. It
+	// is called when the member wants no more of Body, and Do (on an error) and
+	// Close of the response body then wait until that Read has returned. Without
+	// it they do not wait for a Read that is going on: its bytes are dropped, and
+	// Body is in use until it returns. It is not needed where Read never waits
+	// for a client: Rewind is set, or Body has a method Len.
+	StopBody func()
 
 	// Rewind, if not nil, starts Body again from its first byte. Without it a
 	// request whose body has been touched is never sent a second time.

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"headgate/gateway"
+	"headgate/gateway/config"
+)
+
+func newCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "check", Short: "Read the configuration as run would, report every error, start nothing", Args: noArgs,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		path, err := configPath(*file)
+		if err != nil {
+			return err
+		}
+		c, err := config.Load(path, os.LookupEnv)
+		if err != nil {
+			return err
+		}
+		if err := gateway.Check(c); err != nil {
+			return err
+		}
+		fmt.Fprint(cmd.ErrOrStderr(), c.Warnings.Detail())
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %s\n", path, summary(c))
+		return err
+	}
+	return cmd
+}
+
+func summary(c *config.Config) string {
+	routes := 0
+	for _, s := range c.Sites {
+		routes += len(s.Routes)
+	}
+	return fmt.Sprintf("%s, %s, %s", count(len(c.Sites), "site"), count(routes, "route"), count(len(c.Pools), "pool"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func newExplain() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "explain METHOD URL", Short: "Tell which site, route and pool a request would take, and what the worker would see",
+		Example: "  headgate explain GET https://shop.example.com/cart?id=7",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError{fmt.Errorf("explain takes METHOD and URL, got %d arguments", len(args))}
+			}
+			return nil
+		},
+	}
+	file := configFlag(cmd)
+	headers := cmd.Flags().StringArrayP("header", "H", nil, "header `FIELD` of the request, as \"Name: value\"")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := configPath(*file)
+		if err != nil {
+			return err
+		}
+		c, err := config.Load(path, os.LookupEnv)
+		if err != nil {
+			return err
+		}
+		e, err := gateway.Explain(c, args[0], args[1], *headers)
+		if err != nil {
+			return usageError{err}
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), e)
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"headgate/gateway/config"
+)
+
+// usageError is a mistake on the command line: exit 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// silentError is a failure that has been told already: exit 1.
+type silentError struct{ error }
+
+// hintError is a failure with its cure.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e hintError) Error() string { return e.err.Error() }
+func (e hintError) Unwrap() error { return e.err }
+
+// run executes one command line and returns the exit code: 0 done, 1 failed,
+// 2 wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var silent silentError
+	if !errors.As(err, &silent) {
+		report(stderr, err)
+	}
+	var usage usageError
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		return 2
+	}
+	return 1
+}
+
+// report prints fact, then cure.
+func report(w io.Writer, err error) {
+	var list config.Errors
+	if errors.As(err, &list) {
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintf(w, "headgate: %s\n", strings.TrimSpace(err.Error()))
+	var hint hintError
+	if errors.As(err, &hint) {
+		fmt.Fprintf(w, "headgate: hint: %s\n", hint.hint)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(w, "headgate: hint: headgate help shows the commands, headgate help COMMAND the flags")
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "headgate",
+		Short: "Edge gateway for Python apps: TLS, HTTP/1.1, HTTP/2 and HTTP/3 in front of uWSGI and gunicorn",
+		Long: `Headgate ends TLS, speaks HTTP/1.1, HTTP/2 and HTTP/3 to the world and the uwsgi
+protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
+
+  headgate run                                       with ./headgate.yaml
+  headgate proxy --to unix:/run/app.sock             without a file`,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{withFlagHint(cmd, err)}
+	})
+	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
+		newTrust(), newUntrust(), newSchema(), newVersion())
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := fmt.Errorf("unknown command %q", name)
+	if s := cmd.SuggestionsFor(name); len(s) > 0 {
+		err = fmt.Errorf("%w (did you mean %q?)", err, s[0])
+	} else if notBuilt[name] {
+		err = fmt.Errorf("the command %q is not supported yet", name)
+	}
+	return usageError{err}
+}
+
+// notBuilt are commands of the design that this version does not have.
+var notBuilt = map[string]bool{"up": true, "certs": true, "import": true, "top": true, "drain": true, "pause": true, "resume": true}
+
+// noArgs refuses arguments with the exit code of a wrong usage.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "headgate", version())
+			return err
+		},
+	}
+}
+
+// version comes from the build: a tag, or the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v += "-" + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of headgate.yaml", Args: noArgs,
+		Long: `Print the JSON Schema of headgate.yaml, from which editors complete and check it:
+
+  headgate schema > headgate.schema.json
+  # and as the first line of headgate.yaml:
+  # yaml-language-server: $schema=headgate.schema.json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(config.Schema())
+			return err
+		},
+	}
+}
+
+// configFlag adds -c to a command that reads the configuration.
+func configFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().StringP("config", "c", "", "configuration `FILE` (default ./headgate.yaml, then /etc/headgate/headgate.yaml)")
+}
+
+// configPath returns the file that -c names, or the first default that exists.
+func configPath(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	defaults := []string{"headgate.yaml", "/etc/headgate/headgate.yaml"}
+	for _, p := range defaults {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", hintError{
+		errors.New("no configuration: neither ./headgate.yaml nor /etc/headgate/headgate.yaml exists"),
+		"write one (see the README), name it with -c FILE, or use headgate proxy --to unix:/run/app.sock",
+	}
+}

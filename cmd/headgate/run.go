@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/spf13/cobra"
+
+	"headgate/gateway"
+	"headgate/gateway/accesslog"
+	"headgate/gateway/admin"
+	"headgate/gateway/config"
+	"headgate/gateway/tracing"
+)
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run the gateway with a configuration file", Args: noArgs,
+		Long: `Run the gateway in the foreground. SIGHUP or headgate reload read the file again;
+SIGTERM or Ctrl-C finish the requests that run and end; a second one ends at once.`,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		path, err := configPath(*file)
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), path, func() (*config.Config, error) { return config.Load(path, os.LookupEnv) })
+	}
+	return cmd
+}
+
+// server is the running gateway with everything that stands around it.
+type server struct {
+	gw     *gateway.Gateway
+	conf   *config.Config // of the start
+	log    *slog.Logger
+	access *accesslog.Log
+	tracer *tracing.Tracer
+}
+
+// serve runs a gateway until ctx ends or it cannot start.
+func serve(ctx context.Context, source string, load func() (*config.Config, error)) error {
+	first, err := load()
+	if err != nil {
+		return err
+	}
+	s := &server{conf: first, log: accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)}
+	tune(s.log)
+	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
+		return err
+	}
+	if s.tracer, err = tracing.New(ctx, first.Tracing, os.LookupEnv, s.log); err != nil {
+		return fmt.Errorf("tracing: %w", err)
+	}
+	s.gw = gateway.New(gateway.Setup{
+		Load: once(first, load), Version: version(), Config: source,
+		Log: s.log, Access: s.access, Tracer: s.tracer,
+	})
+	return s.run(ctx)
+}
+
+// once gives the configuration that has been read already, and reads it again
+// only after that.
+func once(first *config.Config, load func() (*config.Config, error)) func() (*config.Config, error) {
+	return func() (*config.Config, error) {
+		if c := first; c != nil {
+			first = nil
+			return c, nil
+		}
+		return load()
+	}
+}
+
+// run starts everything, the gateway last, and ends it in the opposite order.
+func (s *server) run(ctx context.Context) error {
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer func() { // logs end last
+		end()
+		wg.Wait()
+		s.tracer.Shutdown(context.Background())
+	}()
+	wg.Go(func() {
+		if err := s.access.Run(background); err != nil {
+			s.log.Error("access log", "err", err)
+		}
+	})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := s.startAdmin(&wg, background, cancel); err != nil {
+		return err
+	}
+	wg.Go(func() { s.signals(ctx, background) })
+	err := s.gw.Run(ctx)
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// startAdmin binds the admin socket and the metrics address and serves them until
+// background ends: they answer while the gateway drains.
+func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, cancel context.CancelCauseFunc) error {
+	socket, err := admin.ListenSocket(s.conf.Admin.Socket)
+	if err != nil {
+		return err
+	}
+	wg.Go(func() {
+		if err := admin.NewAPI(s.gw, s.log).Serve(background, socket); err != nil {
+			cancel(err)
+		}
+	})
+	if s.conf.Metrics == "" {
+		return nil
+	}
+	metrics, err := admin.ListenMetrics(s.conf.Metrics)
+	if err != nil {
+		return err
+	}
+	wg.Go(func() {
+		if err := admin.NewMetrics(s.gw.Snapshot, s.log).Serve(background, metrics); err != nil {
+			cancel(err)
+		}
+	})
+	return nil
+}
+
+// signals reloads on SIGHUP, and ends at once on the second signal to stop.
+func (s *server) signals(ctx, background context.Context) {
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(c)
+	for {
+		select {
+		case sig := <-c:
+			switch {
+			case sig == syscall.SIGHUP:
+				s.reload(background)
+			case ctx.Err() != nil:
+				s.log.Warn("second signal: ending at once")
+				s.gw.Stop()
+			}
+		case <-background.Done():
+			return
+		}
+	}
+}
+
+func (s *server) reload(ctx context.Context) {
+	if err := s.access.Reopen(); err != nil {
+		s.log.Error("access log goes on in its old file", "err", err)
+	}
+	if _, err := s.gw.Reload(ctx); err != nil {
+		s.log.Error("reload refused: the old configuration goes on", "err", err)
+	}
+}
+
+// tune fits the runtime to a server: the collector's pace is that of a heap of a
+// few MiB unless it is told otherwise, and a container's limit is kept.
+func tune(log *slog.Logger) {
+	if _, err := memlimit.Set(); err != nil {
+		log.Debug("no memory limit from the container", "err", err)
+	}
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// gcPercent lets the heap grow to five times what is in use, which for a gateway
+// is a few MiB: with Go's default it would be collected dozens of times a second
+// under load.
+const gcPercent = 400

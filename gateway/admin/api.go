@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"headgate/gateway/stats"
+)
+
+// Gateway is what the API operates.
+type Gateway interface {
+	// Reload loads the configuration again. It returns the generation that
+	// serves now; on an error that is the old one. It returns when ctx ends.
+	Reload(ctx context.Context) (stats.Generation, error)
+	// Snapshot returns what the gateway knows of itself.
+	Snapshot() stats.Snapshot
+}
+
+// ReloadResult is the answer to a reload.
+type ReloadResult struct {
+	OK         bool          `json:"ok"`
+	Error      string        `json:"error,omitempty"` // may have many lines
+	Generation uint64        `json:"generation"`      // that serves now
+	Hash       string        `json:"hash"`            // of its configuration
+	Took       time.Duration `json:"took_ns"`
+}
+
+// API answers operators. It is an http.Handler, safe for concurrent use; who may
+// use it is for the listener to say.
+type API struct {
+	mux     *http.ServeMux
+	gateway Gateway
+	log     *slog.Logger
+}
+
+// NewAPI returns the API of g; a nil log is silent.
+func NewAPI(g Gateway, log *slog.Logger) *API {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	a := &API{mux: http.NewServeMux(), gateway: g, log: log}
+	a.mux.HandleFunc("POST /v1/reload", a.reload)
+	a.mux.HandleFunc("GET /v1/status", a.status)
+	a.mux.HandleFunc("/v1/reload", a.notAllowed("POST"))
+	a.mux.HandleFunc("/v1/status", a.notAllowed("GET, HEAD"))
+	a.mux.HandleFunc("/", a.notFound)
+	return a
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// Serve answers at ln until ctx ends, then gives answers under way two seconds
+// and closes ln. It returns after its last goroutine.
+func (a *API) Serve(ctx context.Context, ln net.Listener) error {
+	return serve(ctx, ln, a, 0, a.log)
+}
+
+func (a *API) reload(w http.ResponseWriter, r *http.Request) {
+	begin := time.Now()
+	g, err := a.gateway.Reload(r.Context())
+	result := ReloadResult{OK: err == nil, Generation: g.Number, Hash: g.Hash, Took: time.Since(begin)}
+	status := http.StatusOK
+	if err != nil {
+		result.Error = err.Error()
+		status = http.StatusUnprocessableEntity
+	}
+	a.write(w, status, result)
+}
+
+func (a *API) status(w http.ResponseWriter, _ *http.Request) {
+	a.write(w, http.StatusOK, a.gateway.Snapshot())
+}
+
+func (a *API) notAllowed(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		a.write(w, http.StatusMethodNotAllowed, failure{r.URL.Path + " does not know the method " + r.Method + ": use " + allow})
+	}
+}
+
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	a.write(w, http.StatusNotFound, failure{"the admin API has no " + r.URL.Path + ": the client and the gateway may be of different versions"})
+}
+
+// failure is the answer to what did not work.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func (a *API) write(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // a number that JSON does not have
+		a.log.Error("admin answer not encoded", "err", err)
+		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if _, err := w.Write(append(body, '\n')); err != nil {
+		a.log.Debug("admin answer not written", "err", err)
+	}
+}

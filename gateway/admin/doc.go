@@ -1,0 +1,16 @@
+// Package admin is how operators and monitoring talk to a running gateway: a JSON
+// API on a Unix socket, the client of it, and Prometheus metrics with health on
+// an address of their own. It is the only package that imports Prometheus.
+//
+//	ln, err := admin.ListenSocket("/run/headgate/admin.sock")
+//	go admin.NewAPI(gateway, log).Serve(ctx, ln)
+//	ln, err = admin.ListenMetrics("127.0.0.1:9145")
+//	go admin.NewMetrics(gateway.Snapshot, log).Serve(ctx, ln)
+//
+// The API has `POST /v1/reload` and `GET /v1/status`; every error is
+// {"error": "..."}. Metrics has /metrics, /healthz and /readyz.
+//
+// Limits: whoever can open the socket controls the gateway, so that only its
+// owner can. Metrics have no password: give them an address that only monitoring
+// reaches. Labels are names from the configuration, never what a client sent.
+package admin

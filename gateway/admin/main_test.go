@@ -1,0 +1,88 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"headgate/gateway/admin"
+	"headgate/gateway/stats"
+)
+
+// askEnv makes the test binary a client of the socket that it names.
+const askEnv = "HEADGATE_TEST_ASK"
+
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(askEnv); socket != "" {
+		_, err := admin.NewClient(socket).Status(context.Background())
+		fmt.Println(err)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// gateway is a Gateway that a test scripts.
+type gateway struct {
+	snapshot stats.Snapshot
+	reload   func(ctx context.Context) (stats.Generation, error)
+}
+
+func (g *gateway) Snapshot() stats.Snapshot { return g.snapshot }
+
+func (g *gateway) Reload(ctx context.Context) (stats.Generation, error) {
+	if g.reload == nil {
+		return g.snapshot.Generation, errors.New("not scripted")
+	}
+	return g.reload(ctx)
+}
+
+// socketPath returns a path for a socket; t.TempDir may be too long for one.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return filepath.Join(dir, "run", "admin.sock")
+}
+
+func listen(t *testing.T, path string) net.Listener {
+	t.Helper()
+	ln, err := admin.ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln
+}
+
+// serveAPI serves g at path until the function that it returns is called.
+func serveAPI(t *testing.T, g admin.Gateway, path string) (stop func() error) {
+	t.Helper()
+	ln := listen(t, path)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- admin.NewAPI(g, nil).Serve(ctx, ln) }()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop
+}

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"headgate/upstream/uwsgi"
+)
+
+// requestBody is what has become of the body of one request.
+type requestBody struct {
+	spool *uwsgi.Spool // nil: there is none, or it streams
+}
+
+func (b *requestBody) close() {
+	if b.spool != nil {
+		b.spool.Close()
+	}
+}
+
+// takeBody makes the body ready to be sent: whole, with its length known, unless
+// the route streams and the client has told the length.
+func (x *exchange) takeBody() *failure {
+	r, limit := x.r, x.route.bodyLimit
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		return nil
+	case limit > 0 && r.ContentLength > limit:
+		return bodyTooLarge(fmt.Sprintf("the body has %d bytes; the limit is %d", r.ContentLength, limit))
+	}
+	in := &clientBody{x: x}
+	if x.route.stream && r.ContentLength > 0 {
+		x.req.Body, x.req.ContentLength = in, r.ContentLength
+		return nil
+	}
+	s, err := x.route.spooler.Read(in, r.ContentLength)
+	if err != nil {
+		return x.bodyFailure(err)
+	}
+	x.rc.SetReadDeadline(time.Time{})
+	x.body.spool = s
+	if s.Len() == 0 && r.ProtoMajor > 1 { // an h3 stream tells only by its end that there is no body
+		return nil
+	}
+	x.req.ContentLength = s.Len()
+	x.req.Body = s.NewReader()
+	x.req.Rewind = func() (io.Reader, error) { return s.NewReader(), nil }
+	return nil
+}
+
+func bodyTooLarge(cause string) *failure {
+	return &failure{
+		status: http.StatusRequestEntityTooLarge, kind: "body_bytes", close: true,
+		cause: cause, cure: "send less, or raise limits.body",
+	}
+}
+
+// bodyFailure says whose fault it was that the body did not arrive.
+func (x *exchange) bodyFailure(err error) *failure {
+	var spool *uwsgi.SpoolError
+	switch {
+	case errors.Is(err, uwsgi.ErrBodyTooLarge):
+		return bodyTooLarge(fmt.Sprintf("the body is longer than the limit of %d bytes", x.route.bodyLimit))
+	case errors.As(err, &spool) && spool.Op != uwsgi.SpoolRead:
+		return &failure{
+			status: http.StatusServiceUnavailable, kind: "spool", retryAfter: 10, close: true,
+			cause: "the body of the request could not be stored: " + spool.Err.Error(), cure: spool.Cure,
+		}
+	case isTimeout(err):
+		return &failure{
+			status: http.StatusRequestTimeout, kind: "body_timeout", close: true,
+			cause: fmt.Sprintf("nothing of the body came for %s", x.route.bodyIdle),
+			cure:  "send faster, or raise limits.body_idle_timeout",
+		}
+	case x.r.Context().Err() != nil:
+		return &failure{status: statusClientGone, kind: "canceled", cause: "the client went away", close: true}
+	}
+	return &failure{status: http.StatusBadRequest, kind: "body", close: true, cause: "the body is not valid: " + err.Error(), err: err}
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}
+
+// clientBody reads the body of a request, counts it, and gives the client the
+// configured time for each piece.
+type clientBody struct{ x *exchange }
+
+func (b *clientBody) Read(p []byte) (int, error) {
+	x := b.x
+	if t := x.route.bodyIdle; t > 0 {
+		x.rc.SetReadDeadline(time.Now().Add(t)) // without it the read only waits for the client to go
+	}
+	n, err := x.r.Body.Read(p)
+	x.entry.BytesIn += int64(n)
+	return n, err
+}

@@ -1,0 +1,251 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxVisits bounds what aliases of aliases can make us read.
+const maxVisits = 2 * maxTokens
+
+// decoder fills structs from nodes. It reports every fault and goes on.
+type decoder struct {
+	r      *report
+	env    func(string) (string, bool)
+	rules  map[string]rule
+	homes  map[string][]string // where a key lives: its name to patterns
+	visits int
+}
+
+func newDecoder(r *report, env func(string) (string, bool)) *decoder {
+	d := &decoder{r: r, env: env, rules: rules(), homes: map[string][]string{}}
+	keysOf(reflect.TypeFor[Config](), path{}, func(p path, _ reflect.Type) {
+		if len(p.elems) > 1 {
+			name := p.elems[len(p.elems)-1]
+			d.homes[name] = append(d.homes[name], p.pattern)
+		}
+	})
+	return d
+}
+
+// config fills c from the whole document.
+func (d *decoder) config(root *node, c *Config) {
+	d.structure(root, reflect.ValueOf(c).Elem(), path{})
+}
+
+// value fills v, which can be set, from n.
+func (d *decoder) value(n *node, v reflect.Value, p path) {
+	if d.visits++; d.visits > maxVisits {
+		if d.visits == maxVisits+1 {
+			d.r.decodeErr(n.at, path{}, "aliases repeat too much", "write fewer of them")
+		}
+		return
+	}
+	if n.kind == badNode {
+		d.r.fail(p)
+		return
+	}
+	if n.kind == mapNode && d.rules[p.pattern].notMap {
+		d.notSupported(n.at, p, "a map")
+		return
+	}
+	switch t := v.Type(); {
+	case t.Kind() == reflect.Pointer:
+		if n.kind == nullNode {
+			return
+		}
+		v.Set(reflect.New(t.Elem()))
+		d.value(n, v.Elem(), p)
+	case isScalar(t):
+		d.scalar(n, v, p)
+	case t.Kind() == reflect.Struct:
+		d.structure(n, v, p)
+	case t.Kind() == reflect.Map:
+		d.mapping(n, v, p)
+	case t.Kind() == reflect.Slice:
+		d.list(n, v, p)
+	default:
+		panic("config: a key of type " + t.String())
+	}
+}
+
+func (d *decoder) notSupported(at place, p path, what string) {
+	title := p.title(d.r.site)
+	if what != "" {
+		title += ": " + what
+	}
+	d.r.fail(p)
+	d.r.add(&d.r.errs, at, p, title+" "+notYetMsg, d.rules[p.pattern].cure)
+}
+
+func (d *decoder) structure(n *node, v reflect.Value, p path) {
+	fields := fieldsOf(v.Type())
+	if s, ok := v.Interface().(shorthand); ok && n.kind == scalarNode {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == s.shorthand() })
+		d.scalar(n, v.FieldByIndex(fields[i].index), p)
+		d.r.places[p.key(fields[i].name).id()] = span{n.at, n.at}
+		return
+	}
+	if n.kind == nullNode && !strings.HasSuffix(p.pattern, "[]") {
+		return
+	}
+	if n.kind != mapNode {
+		d.r.decodeErr(n.at, p, "want a map, got "+n.what(), "its keys are "+listed(d.keys(fields, p)))
+		return
+	}
+	for _, e := range n.pairs {
+		at := p.key(e.key)
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.key })
+		switch {
+		case d.rules[at.pattern].notYet:
+			if !e.value.empty() {
+				d.notSupported(e.at, at, "")
+			}
+		case i < 0:
+			d.unknown(n, e, p, d.keys(fields, p))
+		default:
+			d.r.places[at.id()] = span{e.at, d.placeOf(e)}
+			d.value(e.value, v.FieldByIndex(fields[i].index), at)
+		}
+	}
+}
+
+// placeOf is where a value stands; one that is not there stands at its key.
+func (d *decoder) placeOf(e pair) place {
+	if e.value.kind == nullNode {
+		return e.at
+	}
+	return e.value.at
+}
+
+// keys are the names that the struct at p knows, those of the future included.
+func (d *decoder) keys(fields []field, p path) []string {
+	var out []string
+	for _, f := range fields {
+		if !d.rules[p.key(f.name).pattern].notYet {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}
+
+// unknown reports a key that nobody knows, with the one that was meant or the
+// place where it would be known.
+func (d *decoder) unknown(n *node, e pair, p path, known []string) {
+	candidates := known
+	for pattern, r := range d.rules {
+		if name, ok := strings.CutPrefix(pattern, p.key("").pattern); ok && r.notYet && !strings.ContainsAny(name, ".[") {
+			candidates = append(candidates, name)
+		}
+	}
+	hint := ""
+	if meant := nearest(e.key, candidates); meant != "" {
+		hint = fmt.Sprintf("did you mean %q?", meant)
+		if n.get(meant) == nil {
+			d.r.fail(p.key(meant))
+		}
+	} else if homes := d.homes[e.key]; len(homes) > 0 {
+		hint = "it belongs to " + readable(homes[0])
+	} else if len(known) > 0 {
+		hint = "known here are " + listed(known)
+	}
+	d.r.fail(p.key(e.key))
+	d.r.add(&d.r.errs, e.at, p.key(e.key), join2(p.title(d.r.site), "unknown key "+quoteShort(e.key)), hint)
+}
+
+// readable is a pattern in the words of a person: pools.NAME.queue.limit.
+func readable(pattern string) string { return strings.ReplaceAll(pattern, "*", "NAME") }
+
+func listed(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+func (d *decoder) mapping(n *node, v reflect.Value, p path) {
+	if n.kind == nullNode {
+		return
+	}
+	if n.kind != mapNode {
+		d.r.decodeErr(n.at, p, "want a map of names, got "+n.what(), "")
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, e := range n.pairs {
+		at := p.name(e.key)
+		d.r.places[at.id()] = span{e.at, d.placeOf(e)}
+		elem := reflect.New(v.Type().Elem()).Elem()
+		d.value(e.value, elem, at)
+		v.SetMapIndex(reflect.ValueOf(e.key), elem)
+	}
+}
+
+func (d *decoder) list(n *node, v reflect.Value, p path) {
+	items := n.items
+	switch {
+	case n.kind == nullNode:
+		return
+	case n.kind == scalarNode && d.rules[p.pattern].one:
+		items = []*node{n}
+	case n.kind != listNode:
+		hint := "write each item on a line of its own after \"- \""
+		if n.kind == scalarNode && len(n.text) < 60 {
+			hint = fmt.Sprintf("write [%s]", n.text)
+		}
+		d.r.decodeErr(n.at, p, "want a list, got "+n.what(), hint)
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), len(items), len(items))
+	for i, item := range items {
+		d.r.places[p.item(i).id()] = span{item.at, item.at}
+		d.value(item, out.Index(i), p.item(i))
+	}
+	v.Set(out)
+}
+
+// scalar fills v, whose type is written as text.
+func (d *decoder) scalar(n *node, v reflect.Value, p path) {
+	if n.kind != scalarNode {
+		if msg := "want " + wanted(v) + ", got " + n.what(); n.kind != nullNode {
+			d.r.decodeErr(n.at, p, msg, "")
+		} else if s, ok := d.r.places[p.id()]; ok {
+			d.r.decodeErr(s.key, p, "has no value", "give it one, or remove the key")
+		}
+		return
+	}
+	text, msg, hint := expand(n.text, d.env)
+	if msg == "" {
+		msg, hint = d.rules[p.pattern].set(v, text)
+	}
+	switch {
+	case msg == notYetMsg:
+		d.notSupported(n.at, p, text)
+	case msg != "":
+		d.r.decodeErr(n.at, p, msg, hint)
+	}
+}
+
+// wanted names what a value of this type is written as.
+func wanted(v reflect.Value) string {
+	switch v.Interface().(type) {
+	case time.Duration:
+		return "a duration such as 30s"
+	case Size:
+		return "a size such as 64KiB"
+	case encoding.TextMarshaler:
+		return "a word"
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64, reflect.Float64:
+		return "a number"
+	}
+	return "text"
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"headgate/tls/certs"
+	"headgate/upstream"
+)
+
+// SetDefaults fills in whatever is not said, so that a Config says all it
+// means. Limits of a site and a route become those that hold there. It may be
+// called again, and then changes nothing.
+func (c *Config) SetDefaults() {
+	if len(c.Listen.HTTPS) > 0 && c.Listen.HTTP3 == nil {
+		c.Listen.HTTP3 = new(true)
+	}
+	setDefault(&c.TLS.Issuer, "auto")
+	setDefault(&c.TLS.Storage, certs.DefaultStorage())
+	setDefault(&c.TLS.MinVersion, "1.2")
+	setDefault(&c.Admin.Socket, DefaultSocket())
+	if len(c.Admin.Operators) == 0 {
+		c.Admin.Operators = []string{"127.0.0.0/8", "::1/128"}
+	}
+	setDefault(&c.Log.Access, "stdout")
+	setDefault(&c.Log.Format, "auto")
+	setDefault(&c.Log.Level, "info")
+	setDefault(&c.Grace, 30*time.Second)
+	c.Limits.setDefaults()
+	for name, p := range c.Pools {
+		p.setDefaults()
+		c.Pools[name] = p
+	}
+	for i := range c.Sites {
+		c.Sites[i].setDefaults(c)
+	}
+}
+
+// DefaultSocket is where the admin socket is when the file does not say:
+// /run/headgate/admin.sock for root, else headgate.sock in $XDG_RUNTIME_DIR, or
+// without that variable in a directory of the user's own below the temporary one.
+func DefaultSocket() string {
+	if os.Geteuid() == 0 {
+		return "/run/headgate/admin.sock"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "headgate.sock")
+	}
+	return filepath.Join(os.TempDir(), "headgate-"+strconv.Itoa(os.Geteuid()), "admin.sock")
+}
+
+func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
+
+func (l *Limits) setDefaults() {
+	setDefault(&l.HeaderBytes, 64*KiB)
+	setDefault(&l.Headers, 100)
+	setDefault(&l.URIBytes, 16*KiB)
+	setDefault(&l.HeaderTimeout, 10*time.Second)
+	setDefault(&l.IdleTimeout, 90*time.Second)
+	setDefault(&l.BodyMemory, 256*KiB)
+	setDefault(&l.ResponseMemory, MiB)
+	setDefault(&l.ResponseFile, GiB)
+	l.Route.inherit(RouteLimits{Body: 100 * MiB, BodyIdleTimeout: 30 * time.Second, WriteIdleTimeout: 30 * time.Second})
+}
+
+func (l *RouteLimits) inherit(from RouteLimits) {
+	setDefault(&l.Body, from.Body)
+	setDefault(&l.BodyIdleTimeout, from.BodyIdleTimeout)
+	setDefault(&l.WriteIdleTimeout, from.WriteIdleTimeout)
+}
+
+func (p *Pool) setDefaults() {
+	setDefault(&p.Protocol, ProtocolUWSGI)
+	p.UWSGI.TLS.Enabled = p.Protocol == ProtocolSUWSGI
+	setDefault(&p.UWSGI.ConnectTimeout, 5*time.Second)
+	setDefault(&p.UWSGI.ResponseTimeout, 60*time.Second)
+	setDefault(&p.Upstream.Queue.Limit, upstream.DefaultQueueLimit)
+	setDefault(&p.Upstream.Queue.Timeout, upstream.DefaultQueueTimeout)
+	setDefault(&p.Upstream.Retry.Attempts, upstream.DefaultAttempts)
+}
+
+func (s *Site) setDefaults(c *Config) {
+	if len(c.Listen.HTTPS) > 0 && c.TLS.Issuer != "none" {
+		setDefault(&s.HTTP, HTTPRedirect)
+	}
+	setDefault(&s.HTTP, HTTPServe)
+	s.Limits.inherit(c.Limits.Route)
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		setDefault(&r.RequestBody, BodySpool)
+		r.Limits.inherit(s.Limits)
+		if r.Redirect != nil {
+			setDefault(&r.Redirect.Status, 308)
+		}
+		if r.Respond != nil {
+			setDefault(&r.Respond.Status, 200)
+			setDefault(&r.Respond.Type, "text/plain; charset=utf-8")
+		}
+	}
+}

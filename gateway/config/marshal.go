@@ -1,0 +1,149 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"headgate/gateway/tracing"
+)
+
+// Marshal returns c as a file that Parse reads back to the same Config, in the
+// order of the design, names sorted. Values of tracing.headers, which tend to be
+// keys, are replaced by ***. What has no value is left out.
+func (c *Config) Marshal() []byte { return c.encode(true) }
+
+// Hash identifies the meaning of c: equal for equal configurations, whatever
+// their comments, order of keys and spelling of sizes.
+func (c *Config) Hash() string {
+	sum := sha256.Sum256(c.encode(false))
+	return hex.EncodeToString(sum[:])
+}
+
+func (c *Config) encode(hide bool) []byte {
+	out, err := yaml.MarshalWithOptions(encoder{hide: hide}.value(reflect.ValueOf(*c)), yaml.IndentSequence(true))
+	if err != nil {
+		panic("config: " + err.Error()) // maps, lists and text only: there is nothing to fail
+	}
+	return out
+}
+
+// encoder turns structs into what the library writes.
+type encoder struct{ hide bool }
+
+// value returns nil for what has no value.
+func (e encoder) value(v reflect.Value) any {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return unlessZero(v, duration(x))
+	case Size:
+		return unlessZero(v, x.String())
+	case encoding.TextMarshaler:
+		text, _ := x.MarshalText()
+		return string(text)
+	case tracing.Headers:
+		return e.headers(x)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		if v.Elem().Kind() == reflect.Bool {
+			return v.Elem().Bool()
+		}
+		return e.value(v.Elem())
+	case reflect.Struct:
+		return e.structure(v)
+	case reflect.Map:
+		return e.mapping(v)
+	case reflect.Slice:
+		return e.list(v)
+	case reflect.String:
+		return unlessZero(v, escape(v.String()))
+	}
+	return unlessZero(v, v.Interface())
+}
+
+func unlessZero(v reflect.Value, out any) any {
+	if v.IsZero() {
+		return nil
+	}
+	return out
+}
+
+// escape keeps ${ a plain ${ when the text is read back.
+func escape(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// duration writes 1m for 1m0s, and off for less than nothing.
+func duration(d time.Duration) string {
+	if d < 0 {
+		return "off"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func (e encoder) headers(h tracing.Headers) any {
+	if e.hide {
+		hidden := map[string]string{}
+		for name := range h {
+			hidden[name] = "***"
+		}
+		return e.mapping(reflect.ValueOf(hidden))
+	}
+	return e.mapping(reflect.ValueOf(map[string]string(h)))
+}
+
+func (e encoder) structure(v reflect.Value) any {
+	var out yaml.MapSlice
+	for _, f := range fieldsOf(v.Type()) {
+		if value := e.value(v.FieldByIndex(f.index)); value != nil {
+			out = append(out, yaml.MapItem{Key: f.name, Value: value})
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return out
+}
+
+func (e encoder) mapping(v reflect.Value) any {
+	var out yaml.MapSlice
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		value := e.value(v.MapIndex(key))
+		if value == nil && v.Type().Elem().Kind() == reflect.String {
+			value = ""
+		}
+		out = append(out, yaml.MapItem{Key: key.String(), Value: value})
+	}
+	if out == nil {
+		return nil
+	}
+	return out
+}
+
+func (e encoder) list(v reflect.Value) any {
+	var out []any
+	for i := range v.Len() {
+		out = append(out, e.value(v.Index(i)))
+	}
+	if out == nil {
+		return nil
+	}
+	return out
+}

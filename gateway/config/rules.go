@@ -1,0 +1,87 @@
+package config
+
+// A rule is what the type of a key does not say.
+type rule struct {
+	enum     []string // the words that are accepted
+	later    []string // words of the contract that this version cannot do
+	notYet   bool     // a key of the contract that this version cannot do
+	notMap   bool     // the contract has a map here that this version cannot do
+	cure     string   // what to do instead of what is not supported
+	off      bool     // "off" is accepted
+	one      bool     // a list that may be written as its only item
+	min, max int64    // of a number; both 0: any
+	empty    bool     // of a text: may be empty
+}
+
+// rules are all of them, by the pattern of their path.
+func rules() map[string]rule {
+	all := map[string]rule{
+		"listen.http":            {one: true},
+		"listen.https":           {one: true},
+		"tls.issuer":             {enum: []string{"auto", "internal", "none"}, later: []string{"acme"}, cure: "list tls.certificates, or write internal"},
+		"tls.email":              {empty: true},
+		"tls.storage":            {empty: true},
+		"tls.min_version":        {enum: []string{"1.2", "1.3"}},
+		"admin.socket":           {empty: true},
+		"metrics":                {empty: true},
+		"log.access":             {empty: true},
+		"log.format":             {enum: []string{"auto", "text", "json"}},
+		"log.level":              {enum: []string{"debug", "info", "warn", "error"}},
+		"grace":                  {off: true},
+		"pools.*.protocol":       {enum: []string{"uwsgi", "suwsgi"}, later: []string{"http"}, cure: "uwsgi and suwsgi are"},
+		"pools.*.dialect":        {enum: []string{"auto", "uwsgi", "gunicorn"}},
+		"pools.*.balance":        {enum: []string{"least-busy", "round-robin", "random"}, later: []string{"ip-hash", "hash", "sticky"}, notMap: true, cure: "least-busy, round-robin and random are"},
+		"pools.*.modifier1":      {max: 255},
+		"pools.*.queue.limit":    {min: 1, max: 1 << 20},
+		"pools.*.retry.attempts": {min: 1, max: 10},
+		"pools.*.vars.*":         {empty: true},
+		"sites[].http":           {enum: []string{"redirect", "serve"}},
+		"sites[].routes[].pool":  {notMap: true, cure: "write the name of a pool"},
+
+		"sites[].routes[].redirect.status": {min: 300, max: 399},
+		"sites[].routes[].respond.status":  {min: 200, max: 599},
+		"sites[].routes[].respond.body":    {empty: true},
+		"sites[].routes[].request_body":    {enum: []string{"spool", "stream"}},
+	}
+	limitRules(all)
+	for pattern, cure := range notYet() {
+		all[pattern] = rule{notYet: true, cure: cure}
+	}
+	return all
+}
+
+func limitRules(all map[string]rule) {
+	all["limits.headers"] = rule{min: 1, max: 10_000}
+	for _, name := range []string{"limits.", "sites[].limits.", "sites[].routes[].limits."} {
+		all[name+"body"] = rule{off: true}
+		all[name+"body_idle_timeout"] = rule{off: true}
+		all[name+"write_idle_timeout"] = rule{off: true}
+	}
+	all["limits.header_timeout"] = rule{off: true}
+	all["limits.idle_timeout"] = rule{off: true}
+	all["limits.response_file"] = rule{off: true}
+}
+
+// notYet are the keys of the contract that this version cannot do, with what to
+// do instead.
+func notYet() map[string]string {
+	return map[string]string{
+		"listen.proxy_protocol":      "",
+		"tls.acme":                   "list tls.certificates, or write issuer: internal",
+		"subscriptions":              "list the members of each pool",
+		"apps":                       "write a pool and a site for each app",
+		"pools.*.members[].weight":   "give each member the same share",
+		"pools.*.members[].slots":    "write slots: for the whole pool",
+		"pools.*.members[].backup":   "",
+		"pools.*.workers":            "start the workers yourself and list their addresses as members",
+		"pools.*.subscriptions":      "list the members",
+		"pools.*.stats":              "write slots: as processes x threads of one member",
+		"pools.*.check":              "",
+		"pools.*.filters":            "",
+		"sites[].filters":            "",
+		"sites[].routes[].files":     "let the app or another server send files",
+		"sites[].routes[].when":      "",
+		"sites[].routes[].internal":  "",
+		"sites[].routes[].filters":   "",
+	}
+}

@@ -1,0 +1,211 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	invopop "github.com/invopop/jsonschema"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"headgate/gateway/config"
+)
+
+// TestDescriptions keeps descriptions.json what the sources say.
+func TestDescriptions(t *testing.T) {
+	var r invopop.Reflector
+	for _, dir := range []string{".", "../accesslog", "../tracing", "../../tls/certs", "../../upstream", "../../routing"} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.AddGoComments("headgate/gateway/config", dir, invopop.WithFullComment()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{}
+	describe(reflect.TypeFor[config.Config](), r.CommentMap, want)
+	data, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = append(data, '\n')
+	if *update {
+		if err := os.WriteFile("descriptions.json", data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("descriptions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(data), string(got)); diff != "" {
+		t.Errorf("descriptions.json is old, run go test -run Descriptions -update (-want +got):\n%s", diff)
+	}
+}
+
+// describe collects the comments of every key below t.
+func describe(t reflect.Type, from, to map[string]string) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		describe(t.Elem(), from, to)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			tag := f.Tag.Get("yaml")
+			if tag == "-" || tag == "" {
+				continue
+			}
+			key := t.PkgPath() + "." + t.Name() + "." + f.Name
+			if text := strings.Join(strings.Fields(from[key]), " "); text != "" && tag != ",inline" {
+				to[key] = text
+			}
+			describe(f.Type, from, to)
+		}
+	}
+}
+
+func compile(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(config.Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("headgate.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("headgate.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// instance reads YAML as an editor does that validates it.
+func instance(t *testing.T, text []byte) any {
+	t.Helper()
+	data, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestSchemaTakesWhatParseTakes(t *testing.T) {
+	s := compile(t)
+	files, _ := filepath.Glob("testdata/ok/*.yaml")
+	if len(files) < 2 {
+		t.Fatalf("%d files in testdata/ok", len(files))
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) == "design.yaml" { // the contract's empty list of a key that is not there yet
+			data = bytes.Replace(data, []byte("  proxy_protocol: []\n"), nil, 1)
+		}
+		if err := s.Validate(instance(t, data)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestSchemaTakesItsOwnOutput(t *testing.T) {
+	c, err := config.Load("testdata/ok/full.yaml", environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compile(t).Validate(instance(t, c.Marshal())); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSchemaRefuses(t *testing.T) {
+	s := compile(t)
+	for _, text := range []string{
+		`lisen: {http: ":80"}`,
+		`listen: {htp: ":80"}`,
+		`listen: {http: {port: 80}}`,
+		`listen: {http3: yes please}`,
+		`grace: soon`,
+		`grace: 30`,
+		`limits: {body: 10 potatoes}`,
+		`limits: {header_bytes: off}`,
+		`limits: {headers: many}`,
+		`limits: {headers: 0}`,
+		`tls: {issuer: acme}`,
+		`tls: {acme: {directory: x}}`,
+		`subscriptions: {}`,
+		`pools: {web: {members: [{adress: x}]}}`,
+		`pools: {web: {members: [{address: x, weight: 2}]}}`,
+		`pools: {web: {protocol: http}}`,
+		`pools: {web: {balance: ip-hash}}`,
+		`pools: {web: {check: {path: /}}}`,
+		`sites: [{routes: [{files: {root: /srv}}]}]`,
+		`sites: [{hosts: a.example}]`,
+	} {
+		if err := s.Validate(instance(t, []byte(text))); err == nil {
+			t.Errorf("the schema takes %s", text)
+		}
+	}
+}
+
+func TestSchemaTakesVariables(t *testing.T) {
+	text := `
+listen: {http: "${ADDRESS}", http3: "${H3:-true}"}
+grace: ${GRACE}
+limits: {headers: "${N:-50}", body: "${BODY}"}
+tls: {issuer: "${ISSUER}"}
+pools: {web: {slots: "${SLOTS}", dialect: "${DIALECT:-auto}"}}
+`
+	if err := compile(t).Validate(instance(t, []byte(text))); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSchemaDescribes wants words about every key an editor shows.
+func TestSchemaDescribes(t *testing.T) {
+	var doc map[string]any
+	if err := json.Unmarshal(config.Schema(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := doc["$schema"], "https://json-schema.org/draft/2020-12/schema"; got != want {
+		t.Errorf("$schema = %v, want %v", got, want)
+	}
+	var walk func(where string, v any)
+	walk = func(where string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return
+		}
+		props, _ := m["properties"].(map[string]any)
+		for name, p := range props {
+			if text, _ := p.(map[string]any)["description"].(string); text == "" && !selfEvident(where+"."+name) {
+				t.Errorf("%s.%s has no description", where, name)
+			}
+			walk(where+"."+name, p)
+		}
+		walk(where+"[]", m["items"])
+		walk(where+".*", m["additionalProperties"])
+		anyOf, _ := m["anyOf"].([]any)
+		for _, s := range anyOf {
+			walk(where, s)
+		}
+	}
+	walk("", doc)
+}
+
+func selfEvident(key string) bool {
+	return strings.HasSuffix(key, ".queue") || strings.HasSuffix(key, ".retry") || strings.HasSuffix(key, ".respond.body")
+}

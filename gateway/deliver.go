@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"headgate/gateway/relay"
+	"headgate/upstream"
+	"headgate/upstream/uwsgi"
+)
+
+// answer is a worker's response with the lease that it keeps busy.
+type answer struct {
+	*uwsgi.Response
+	lease upstream.Lease[*backend]
+	freed bool
+}
+
+// free gives the worker's slot back; what the body has in memory can still be
+// read. Only one goroutine at a time has the answer.
+func (a *answer) free() {
+	if !a.freed {
+		a.freed = true
+		a.lease.Transport().counters.End()
+		a.lease.Release()
+	}
+}
+
+func (a *answer) close() {
+	a.Body.Close()
+	a.free()
+}
+
+// deliver hands the worker's answer to the client and frees the worker as soon
+// as it has said everything, however slowly the client takes it.
+func (x *exchange) deliver(a *answer) {
+	if a.Status == http.StatusSwitchingProtocols {
+		x.tunnel(a)
+		return
+	}
+	if f := x.takeHead(a); f != nil {
+		a.close()
+		x.fail(f)
+		return
+	}
+	if keepsPace(x.Header()) {
+		x.copyInPace(a)
+		return
+	}
+	buf := x.d.g.buffers.get()
+	defer x.d.g.buffers.put(buf)
+	n, err := readSome(a.Body, buf[:])
+	switch {
+	case err != nil && err != io.EOF: // the client has nothing yet: it gets the reason
+		a.close()
+		x.fail(upstreamFailure(err))
+	case err == io.EOF || a.Body.Complete():
+		x.deliverWhole(a, buf[:n], err)
+	default:
+		x.deliverRelayed(a, buf[:n])
+	}
+}
+
+// readSome reads until there is a byte, the end, or an error.
+func readSome(r io.Reader, p []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		n, err = r.Read(p)
+	}
+	return n, err
+}
+
+// takeHead makes the worker's header the client's and takes out what is meant
+// for the gateway (reference: nginx's X-Accel-*).
+func (x *exchange) takeHead(a *answer) *failure {
+	h := x.Header()
+	for name, values := range a.Header {
+		h[name] = values
+	}
+	if to := h["X-Accel-Redirect"]; to != nil {
+		return &failure{
+			status: http.StatusBadGateway, kind: "x_accel_redirect",
+			cause: "the app answered with X-Accel-Redirect, which headgate does not support yet",
+			cure:  "let the app send the file itself",
+		}
+	}
+	delete(h, "X-Accel-Expires")
+	delete(h, "X-Accel-Limit-Rate")
+	delete(h, "X-Accel-Charset")
+	if a.ContentLength >= 0 && a.Status != http.StatusNoContent {
+		h["Content-Length"] = []string{strconv.FormatInt(a.ContentLength, 10)}
+	}
+	return nil
+}
+
+// keepsPace reports that the worker wants the client to take the answer as it
+// makes it, and takes the wish out of the header.
+func keepsPace(h http.Header) bool {
+	wish := h["X-Accel-Buffering"]
+	delete(h, "X-Accel-Buffering")
+	if len(wish) > 0 && strings.EqualFold(wish[0], "no") {
+		return true
+	}
+	t := h["Content-Type"]
+	return len(t) > 0 && strings.HasPrefix(t[0], "text/event-stream")
+}
+
+// deliverWhole sends an answer that is complete in memory, the common one: the
+// worker is free before the client gets its first byte.
+func (x *exchange) deliverWhole(a *answer, first []byte, end error) {
+	a.free()
+	defer a.close()
+	if end == io.EOF && a.ContentLength < 0 && hasBody(x.r.Method, a.Status) {
+		x.Header()["Content-Length"] = []string{strconv.Itoa(len(first))}
+	}
+	x.allowWrite()
+	x.WriteHeader(a.Status)
+	buf := first[:cap(first)]
+	for len(first) > 0 {
+		if _, err := x.Write(first); err != nil {
+			x.clientGone(err)
+			return
+		}
+		if end != nil {
+			return
+		}
+		var n int
+		n, end = readSome(a.Body, buf)
+		first = buf[:n]
+	}
+}
+
+func hasBody(method string, status int) bool {
+	return method != http.MethodHead && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// deliverRelayed sends an answer of which more is to come: one goroutine takes
+// it from the worker, this one gives it to the client.
+func (x *exchange) deliverRelayed(a *answer, first []byte) {
+	ctx := x.r.Context()
+	b := relay.New(x.gen.limits.relay, x.d.g.budget, &x.d.g.chunks)
+	var filling sync.WaitGroup
+	filling.Go(func() {
+		b.Fill(ctx, a.Body) // the error reaches pump behind the bytes
+		a.close()
+	})
+	x.allowWrite()
+	x.WriteHeader(a.Status)
+	if !x.pump(b, first) {
+		a.Body.Abort()
+	}
+	filling.Wait()
+	b.Close()
+	if err := b.FileErr(); err != nil {
+		x.d.g.log.Warn("no room in a temporary file: the worker had to wait for the client", "request", x.id, "err", err)
+	}
+}
+
+// pump writes first and what comes through b to the client, and flushes when
+// nothing more is at hand. It reports whether the answer is out whole.
+func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
+	p := first
+	for {
+		if _, err := x.Write(p); err != nil {
+			x.clientGone(err)
+			return false
+		}
+		if b.Empty() {
+			if err := x.flush(); err != nil {
+				x.clientGone(err)
+				return false
+			}
+		}
+		var err error
+		if p, err = b.Next(x.r.Context()); err == io.EOF {
+			return true
+		} else if err != nil {
+			x.fail(upstreamFailure(err))
+			return false
+		}
+	}
+}
+
+// copyInPace gives the client every piece as the worker makes it, and takes no
+// more from the worker than the client does.
+func (x *exchange) copyInPace(a *answer) {
+	defer a.close()
+	x.WriteHeader(a.Status)
+	if err := x.flush(); err != nil {
+		x.clientGone(err)
+		return
+	}
+	buf := x.d.g.buffers.get()
+	defer x.d.g.buffers.put(buf)
+	for {
+		n, err := a.Body.Read(buf[:])
+		if n > 0 {
+			if _, err := x.Write(buf[:n]); err != nil {
+				x.clientGone(err)
+				return
+			}
+			if err := x.flush(); err != nil {
+				x.clientGone(err)
+				return
+			}
+		}
+		if err == io.EOF {
+			return
+		} else if err != nil {
+			x.fail(upstreamFailure(err))
+			return
+		}
+	}
+}
+
+// clientGone notes that the client no longer takes the answer: the stream is
+// reset or the connection closed, so that half an answer never looks whole.
+func (x *exchange) clientGone(err error) {
+	x.cut = true
+	x.failure = "canceled"
+	x.entry.Err = "the client went away: " + err.Error()
+	if isTimeout(err) {
+		x.failure = "write_timeout"
+		x.entry.Err = "the client took nothing for " + x.route.writeIdle.String()
+	}
+}

@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"headgate/gateway/config"
+	"headgate/gateway/stats"
+	"headgate/upstream"
+	"headgate/upstream/uwsgi"
+)
+
+// Check builds what Run would build from c, without sockets and without storing
+// anything, and reports what is wrong: files of certificates that cannot be used,
+// hosts that nobody makes a certificate for, roots of a pool that cannot be read.
+func Check(c *config.Config) error {
+	if _, err := newGeneration(c, stats.NewCounters(), nil); err != nil {
+		return err
+	}
+	if len(c.Listen.HTTPS) > 0 {
+		if err := c.TLS.Check(hosts(c)); err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+	}
+	return nil
+}
+
+// Explanation says what would become of a request.
+type Explanation struct {
+	Site, Route string
+	Status      int    // of the answer that the gateway itself gives; 0: a pool answers
+	Cause, Cure string // of that answer
+	Location    string // of a redirect
+	Pool        string
+	Dialect     string
+	Members     []string
+	Vars        []uwsgi.Var // as the worker would see them
+	Bytes       int         // that they need
+}
+
+// Explain takes a request through c as a running gateway would, up to the pool,
+// and sends nothing. Headers are lines such as "Name: value". The error is for
+// arguments that make no request.
+func Explain(c *config.Config, method, target string, headers []string) (*Explanation, error) {
+	gen, err := newGeneration(c, stats.NewCounters(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r, secure, err := explainRequest(method, target, headers)
+	if err != nil {
+		return nil, err
+	}
+	g := New(Setup{})
+	d := &door{g: g, secure: secure, port: map[bool]string{true: "443", false: "80"}[secure]}
+	if p := r.URL.Port(); p != "" {
+		d.port = p
+	}
+	rec := &recorder{header: make(http.Header)}
+	x := g.exchanges.get(d, gen, rec, r)
+	e := &Explanation{}
+	f := x.enter()
+	e.Site, e.Route = x.site.name, x.route.name
+	if f != nil {
+		e.Route = ""
+		e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
+		return e, nil
+	}
+	pass, ok := x.route.action.(*passTo)
+	if !ok {
+		x.route.action.serve(x)
+		e.Status, e.Location = rec.status, rec.header.Get("Location")
+		return e, nil
+	}
+	return e, e.describe(x, pass)
+}
+
+// describe adds the pool and what its workers would see.
+func (e *Explanation) describe(x *exchange, pass *passTo) error {
+	o := x.gen.conf.Pools[pass.pool.Name()].UWSGI
+	e.Pool, e.Dialect = pass.pool.Name(), o.Dialect.String()
+	pass.pool.Each(func(m upstream.Member, _ *backend, _ int64, _ uint64) { e.Members = append(e.Members, m.Address) })
+	x.describeRequest()
+	var enc uwsgi.Encoder
+	packet, err := enc.Encode(&x.req, uwsgi.NewConstants(o), o.Dialect, false)
+	if err != nil {
+		f := upstreamFailure(err)
+		e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
+		return nil
+	}
+	e.Bytes = len(packet) - uwsgi.HeaderBytes
+	e.Vars, err = uwsgi.ParseVars(packet[uwsgi.HeaderBytes:])
+	return err
+}
+
+func explainRequest(method, target string, headers []string) (r *http.Request, secure bool, err error) {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return nil, false, fmt.Errorf("%q is not an address: write it like https://shop.example.com/path", target)
+	}
+	i := strings.IndexAny(rest, "/?")
+	uri := "/"
+	host := rest
+	if i >= 0 {
+		host, uri = rest[:i], rest[i:]
+		if uri[0] == '?' {
+			uri = "/" + uri
+		}
+	}
+	if host == "" {
+		return nil, false, fmt.Errorf("%q names no host", target)
+	}
+	r = &http.Request{
+		Method: method, RequestURI: uri, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header), RemoteAddr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 50000).String(),
+		Body: http.NoBody, URL: &url.URL{Host: host},
+	}
+	for _, line := range headers {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" {
+			return nil, false, fmt.Errorf("%q is not a header: write it like \"Accept: text/html\"", line)
+		}
+		r.Header.Add(name, strings.TrimSpace(value))
+	}
+	return r, scheme == "https", nil
+}
+
+// String returns the explanation for people.
+func (e *Explanation) String() string {
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-9s %s\n", name, value)
+		}
+	}
+	line("site", e.Site)
+	line("route", e.Route)
+	if e.Status != 0 {
+		line("answer", fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
+	}
+	line("location", e.Location)
+	line("cause", e.Cause)
+	line("cure", e.Cure)
+	line("pool", e.Pool)
+	line("members", strings.Join(e.Members, " "))
+	line("dialect", e.Dialect)
+	if e.Vars != nil {
+		fmt.Fprintf(&b, "variables (%d, %d bytes)\n", len(e.Vars), e.Bytes)
+		for _, v := range e.Vars {
+			fmt.Fprintf(&b, "  %s=%s\n", v.Key, v.Value)
+		}
+	}
+	return b.String()
+}
+
+// recorder takes the answer that a route gives without a worker.
+type recorder struct {
+	header http.Header
+	status int
+}
+
+// Header implements http.ResponseWriter.
+func (r *recorder) Header() http.Header { return r.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) { r.status = status }
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,234 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"headgate/gateway/forwarded"
+	"headgate/routing"
+)
+
+// ServeHTTP is the way of every request, whatever its protocol: the generation
+// is taken once; limits, target, host and client are decided once; then the
+// route that matches first answers.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g := d.g
+	if r.ProtoMajor == 3 {
+		d.streams.Add(1)
+		defer d.streams.Add(-1)
+	}
+	gen := g.current.Load()
+	x := g.exchanges.get(d, gen, w, r)
+	defer x.leave()
+	if f := x.enter(); f != nil {
+		x.fail(f)
+		return
+	}
+	x.route.action.serve(x)
+}
+
+// leave ends the exchange and turns a panic of ours into a clear answer. The
+// panic http.ErrAbortHandler goes on: it is how net/http and http3 are told to
+// cut a response.
+func (x *exchange) leave() {
+	p := recover()
+	if p != nil && p != http.ErrAbortHandler {
+		x.d.g.log.Error("panic while serving", "panic", fmt.Sprint(p), "request", x.id, "stack", string(debug.Stack()))
+		x.cut = x.started
+		if !x.started {
+			x.fail(&failure{status: http.StatusInternalServerError, cause: "headgate failed while it served this request", cure: "please report it with the log line of this request", kind: "panic"})
+		}
+	}
+	cut := x.cut
+	x.finish()
+	x.d.g.exchanges.put(x)
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// enter decides everything about the request that does not depend on its route,
+// and then the route. It returns why the request is refused, or nil.
+func (x *exchange) enter() *failure {
+	x.id = requestID(x.r)
+	x.client = x.d.peer(x.r)
+	x.scheme, x.host = x.d.scheme(), x.r.Host
+	if f := x.checkMethod(); f != nil {
+		return f
+	}
+	if f := x.checkHead(); f != nil {
+		return f
+	}
+	if f := x.decideTarget(); f != nil {
+		return f
+	}
+	if f := x.decideHost(); f != nil {
+		return f
+	}
+	return x.decideRoute()
+}
+
+func (x *exchange) checkMethod() *failure {
+	switch x.r.Method {
+	case http.MethodTrace, http.MethodConnect:
+		return &failure{
+			status: http.StatusMethodNotAllowed, kind: "method",
+			cause: "the method " + x.r.Method + " is not served",
+		}
+	}
+	return nil
+}
+
+// checkHead holds the head of the request against the limits.
+func (x *exchange) checkHead() *failure {
+	l := &x.gen.limits
+	if n := len(x.r.RequestURI); n > l.uriBytes {
+		return &failure{
+			status: http.StatusRequestURITooLong, kind: "uri_bytes",
+			cause: fmt.Sprintf("the address has %d bytes; the limit is %d", n, l.uriBytes),
+			cure:  "send long data in the body, or raise limits.uri_bytes",
+		}
+	}
+	var fields, size, biggest int
+	var name string
+	for k, values := range x.r.Header {
+		for _, v := range values {
+			n := len(k) + len(v)
+			if n > biggest {
+				biggest, name = n, k
+			}
+			size += n
+			fields++
+		}
+	}
+	switch {
+	case size > l.headerBytes:
+		return &failure{
+			status: http.StatusRequestHeaderFieldsTooLarge, kind: "header_bytes",
+			cause: fmt.Sprintf("the header has %d bytes; the limit is %d; the biggest field is %s with %d bytes", size, l.headerBytes, name, biggest),
+			cure:  "make " + name + " smaller, or raise limits.header_bytes",
+		}
+	case fields > l.headers:
+		return &failure{
+			status: http.StatusRequestHeaderFieldsTooLarge, kind: "headers",
+			cause: fmt.Sprintf("the header has %d fields; the limit is %d", fields, l.headers),
+			cure:  "send fewer header fields, or raise limits.headers",
+		}
+	}
+	return nil
+}
+
+// decideTarget takes the request target apart and decides the one canonical path.
+func (x *exchange) decideTarget() *failure {
+	target := x.r.RequestURI
+	if target == "*" && x.r.Method == http.MethodOptions {
+		x.path = "*"
+		return nil
+	}
+	if !strings.HasPrefix(target, "/") { // absolute form, RFC 9112 3.2.2; net/http took the host from it
+		target = afterAuthority(target)
+	}
+	raw, query, _ := strings.Cut(target, "?")
+	path, err := routing.CanonicalPath(raw)
+	if err != nil {
+		return &failure{status: http.StatusBadRequest, kind: "target", cause: "the path of the address is not valid: " + err.Error()}
+	}
+	x.path = path
+	x.req.URI, x.req.Query = target, query
+	return nil
+}
+
+// afterAuthority returns path and query of a target in absolute form.
+func afterAuthority(target string) string {
+	_, rest, ok := strings.Cut(target, "://")
+	if !ok {
+		return target // refused by CanonicalPath
+	}
+	i := strings.IndexAny(rest, "/?")
+	switch {
+	case i < 0:
+		return "/"
+	case rest[i] == '?':
+		return "/" + rest[i:]
+	}
+	return rest[i:]
+}
+
+// decideHost decides who the client is and which host it asked for.
+func (x *exchange) decideHost() *failure {
+	r := x.r
+	if h, ok := r.Header["Host"]; ok && (len(h) != 1 || !strings.EqualFold(h[0], r.Host)) {
+		return badHost(fmt.Sprintf("the Host field %q and the authority %q do not agree", strings.Join(h, ", "), r.Host))
+	}
+	x.fwd = forwarded.Resolve(x.gen.trust, x.client, x.d.secure, r.Header, r.Host)
+	x.client, x.scheme, x.host = x.fwd.Client, x.fwd.Scheme, x.fwd.Host
+	if x.host == "" && !r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no Host
+		return nil
+	}
+	name, _, err := routing.NormalizeHost(x.host)
+	if err != nil {
+		return badHost("the host is not valid: " + err.Error())
+	}
+	x.name = name
+	return nil
+}
+
+func badHost(cause string) *failure {
+	return &failure{status: http.StatusBadRequest, kind: "host", cause: cause}
+}
+
+// decideRoute finds the site and the route, and refuses what must not be
+// answered on this connection.
+func (x *exchange) decideRoute() *failure {
+	if f := x.checkConnection(); f != nil {
+		return f
+	}
+	m := x.gen.table.Lookup(routing.Request{Method: x.r.Method, Host: x.name, Path: x.path})
+	if m.Found == routing.NoSite {
+		return &failure{
+			status: http.StatusNotFound, kind: "no_site",
+			cause: fmt.Sprintf("no site answers to the host %q", x.name),
+			cure:  "add it to the hosts of a site, or a site without hosts for all the others",
+		}
+	}
+	x.site = m.Site
+	x.site.counters.Begin()
+	if x.site.redirect && x.scheme == "http" {
+		x.route = x.site.toHTTPS
+		return nil
+	}
+	if x.path == "*" {
+		x.route = optionsRoute
+		return nil
+	}
+	if m.Found == routing.NoRoute {
+		return &failure{
+			status: http.StatusNotFound, kind: "no_route",
+			cause: fmt.Sprintf("no route of the site %s matches the path %q", x.site.name, x.path),
+			cure:  "add a route without path for everything else",
+		}
+	}
+	x.route = m.Route
+	x.req.ScriptName, x.req.PathInfo = m.ScriptName, m.PathInfo
+	return nil
+}
+
+// checkConnection refuses a host that the certificate of this connection does
+// not cover: a client that shares connections between hosts (RFC 9113, 9.1.1)
+// asks again on another one.
+func (x *exchange) checkConnection() *failure {
+	tls := x.r.TLS
+	if tls == nil || tls.ServerName == "" || tls.ServerName == x.name || x.fwd.Trusted {
+		return nil
+	}
+	if x.d.g.certs.Covers(tls.ServerName, x.name) {
+		return nil
+	}
+	return &failure{
+		status: http.StatusMisdirectedRequest, kind: "misdirected",
+		cause: fmt.Sprintf("this connection was made for %q, whose certificate is not valid for the host %q", tls.ServerName, x.name),
+		cure:  "connect with that host as the server name (SNI)",
+	}
+}

@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headgate/gateway/accesslog"
+	"headgate/gateway/config"
+	"headgate/gateway/relay"
+	"headgate/gateway/stats"
+	"headgate/gateway/tracing"
+	"headgate/tls/certs"
+)
+
+// Setup is what a Gateway works with. Load is required; the rest may be zero.
+type Setup struct {
+	// Load reads the configuration, for the start and for every reload.
+	Load func() (*config.Config, error)
+
+	Version string
+	Config  string          // where the configuration comes from, for people
+	Log     *slog.Logger    // nil: silent
+	Access  *accesslog.Log  // nil: no access log; the caller runs it
+	Tracer  *tracing.Tracer // nil: no spans; the caller shuts it down
+}
+
+// Gateway is a running server. Make it with New; its methods are safe for
+// concurrent use, but Run is called once.
+type Gateway struct {
+	load    func() (*config.Config, error)
+	version string
+	source  string
+	log     *slog.Logger
+	access  *accesslog.Log
+	tracer  *tracing.Tracer
+	httpLog *log.Logger
+	h3Log   *slog.Logger
+
+	certs     *certs.Store
+	tlsConfig *tls.Config
+	counters  *stats.Counters
+	budget    *relay.Budget // memory of answers that wait for their clients
+	chunks    sync.Pool     // that memory
+	buffers   buffers
+	exchanges exchanges
+	tunnels   tunnels
+	started   time.Time
+
+	current  atomic.Pointer[generation]
+	draining atomic.Bool
+	state    atomic.Value // stats.State
+	ready    chan struct{}
+	stop     chan struct{} // closed by Stop
+	stopOnce sync.Once
+
+	reloading sync.Mutex // one at a time; guards doors
+	doors     []*door
+	retiring  sync.WaitGroup // of doors that are no longer wanted
+
+	mu         sync.Mutex // guards the field below
+	lastReload stats.Reload
+}
+
+// answerMemory bounds the memory of all answers together that wait for clients;
+// beyond it they go into files at once.
+const answerMemory = 48 << 20
+
+// New returns a Gateway that has not read its configuration and serves nothing.
+func New(s Setup) *Gateway {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{
+		load: s.Load, version: s.Version, source: s.Config,
+		log: s.Log, access: s.Access, tracer: s.Tracer,
+		httpLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		h3Log:    slog.New(quieter{s.Log.Handler()}),
+		certs:    certs.New(nil, s.Log),
+		counters: stats.NewCounters(),
+		budget:   relay.NewBudget(answerMemory),
+		ready:    make(chan struct{}),
+		stop:     make(chan struct{}),
+	}
+	g.tlsConfig = g.certs.TLSConfig()
+	g.state.Store(stats.StateStarting)
+	return g
+}
+
+// Ready is closed when all listeners accept.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// Stop ends Run at once, cutting requests that run.
+func (g *Gateway) Stop() { g.stopOnce.Do(func() { close(g.stop) }) }
+
+// Run reads the configuration, binds every address and serves until ctx ends.
+// Then it takes no new connections, says GOAWAY, lets the requests that run
+// finish for the configured grace, and returns after its last goroutine. It
+// returns an error when it could not start, completely, or when requests had to
+// be cut.
+func (g *Gateway) Run(ctx context.Context) error {
+	g.started = time.Now()
+	defer g.closeDoors()
+	if _, err := g.Reload(ctx); err != nil {
+		return err
+	}
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	wg.Go(func() { g.certs.Run(background) }) // ends with its context only
+
+	g.state.Store(stats.StateReady)
+	close(g.ready)
+	select {
+	case <-ctx.Done():
+	case <-g.stop:
+		return nil
+	}
+	return g.drain()
+}
+
+// drain is the graceful end.
+func (g *Gateway) drain() error {
+	grace := g.current.Load().grace
+	g.log.Info("stopping: requests that run may finish", "grace", grace)
+	g.state.Store(stats.StateDraining)
+	g.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	go func() {
+		select {
+		case <-g.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	g.reloading.Lock()
+	doors := g.doors
+	g.reloading.Unlock()
+	each(doors, func(d *door) error { d.stopAccepting(); return nil })
+	g.sayGoodbye(ctx)
+	err := each(doors, func(d *door) error { return d.shutdown(ctx) })
+	select {
+	case <-g.tunnels.idle():
+	case <-ctx.Done():
+		g.tunnels.cut()
+		err = errors.Join(err, ctx.Err())
+	}
+	if err != nil {
+		return fmt.Errorf("stopped after the grace of %s with requests still running: %w", grace, err)
+	}
+	g.log.Info("stopped")
+	return nil
+}
+
+// goodbye is how long clients that reuse connections have to learn from a
+// response that they must not. A connection that is closed while a request is on
+// its way loses that request.
+const goodbye = 500 * time.Millisecond
+
+// sayGoodbye waits, while responses carry Connection: close, until all HTTP/1.1
+// connections are gone or the time for it is over.
+func (g *Gateway) sayGoodbye(ctx context.Context) {
+	deadline := time.NewTimer(goodbye)
+	defer deadline.Stop()
+	tick := time.NewTicker(goodbye / 20)
+	defer tick.Stop()
+	for {
+		open := int64(0)
+		for _, d := range g.doors {
+			open += d.open.Load()
+		}
+		if open == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (g *Gateway) closeDoors() {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	each(g.doors, func(d *door) error { d.close(); return nil })
+	g.retiring.Wait()
+}
+
+// each runs f for all doors at once and joins the errors.
+func each(doors []*door, f func(*door) error) error {
+	errs := make([]error, len(doors))
+	var wg sync.WaitGroup
+	for i, d := range doors {
+		wg.Go(func() { errs[i] = f(d) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// quieter makes what a library calls an error of a client a matter of debugging.
+type quieter struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (q quieter) Enabled(ctx context.Context, _ slog.Level) bool {
+	return q.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+// Handle implements slog.Handler.
+func (q quieter) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return q.Handler.Handle(ctx, r)
+}

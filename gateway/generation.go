@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"headgate/gateway/config"
+	"headgate/gateway/forwarded"
+	"headgate/gateway/relay"
+	"headgate/gateway/stats"
+	"headgate/routing"
+	"headgate/tls/certs"
+	"headgate/upstream"
+	"headgate/upstream/uwsgi"
+)
+
+// generation is everything that requests read, built from one configuration. It
+// is immutable; a reload builds a new one and swaps.
+type generation struct {
+	number uint64
+	hash   string
+	at     time.Time
+	conf   *config.Config
+
+	limits    limits
+	trust     forwarded.Trust
+	operators forwarded.Trust
+	table     *routing.Table[*site, *route]
+	pools     map[string]*pool
+	nobody    *site  // counts what no site answers
+	unrouted  *route // the limits of a request before its route is known
+	certs     *certs.Set
+	h3        bool
+	httpsPort string // for redirects: "" is 443
+	grace     time.Duration
+}
+
+// limits are those that hold before a route is known.
+type limits struct {
+	headerBytes, headers, uriBytes int
+	relay                          relay.Limits
+}
+
+// site is one site of a generation.
+type site struct {
+	name       string
+	serverName string // SERVER_NAME: the first host, "" when it is a pattern
+	redirect   bool   // plain http goes to https
+	toHTTPS    *route
+	counters   *stats.SiteCounters
+}
+
+// route is one route of a site.
+type route struct {
+	name   string // as the configuration has it, for spans and explain
+	action action
+
+	bodyLimit           int64 // 0: none
+	bodyIdle, writeIdle time.Duration
+	stream              bool
+	spooler             *uwsgi.Spooler
+}
+
+// action answers a request. It is called once, with everything decided.
+type action interface{ serve(x *exchange) }
+
+// newGeneration builds what requests read. Pools of old whose options are equal
+// are kept. It opens no socket, and changes nothing of old.
+func newGeneration(c *config.Config, counters *stats.Counters, old *generation) (*generation, error) {
+	g := &generation{
+		number: 1, at: time.Now(), conf: c, hash: c.Hash(),
+		limits:   newLimits(c.Limits),
+		pools:    make(map[string]*pool, len(c.Pools)),
+		nobody:   &site{name: "-", counters: counters.Site("-")},
+		unrouted: &route{writeIdle: c.Limits.Route.WriteIdleTimeout},
+		h3:       c.Listen.UseHTTP3(),
+		grace:    max(c.Grace, 0),
+	}
+	if old != nil {
+		g.number = old.number + 1
+	}
+	var err error
+	if g.trust, err = forwarded.ParseTrust(c.Listen.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
+	}
+	if g.operators, err = forwarded.ParseTrust(c.Admin.Operators); err != nil {
+		return nil, fmt.Errorf("admin.operators: %w", err)
+	}
+	if len(c.Listen.HTTPS) > 0 {
+		if _, port, err := net.SplitHostPort(c.Listen.HTTPS[0]); err == nil && port != "443" {
+			g.httpsPort = port
+		}
+	}
+	for name, p := range c.Pools {
+		if g.pools[name], err = newPool(name, p, counters, old); err != nil {
+			return nil, err
+		}
+	}
+	return g, g.buildTable(counters)
+}
+
+func newLimits(l config.Limits) limits {
+	return limits{
+		headerBytes: int(l.HeaderBytes), headers: l.Headers, uriBytes: int(l.URIBytes),
+		relay: relay.Limits{Memory: int64(l.ResponseMemory), File: int64(l.ResponseFile)},
+	}
+}
+
+// newPool makes a pool, or keeps that of old when nothing about it has changed.
+func newPool(name string, c config.Pool, counters *stats.Counters, old *generation) (*pool, error) {
+	key, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("pool %s: %w", name, err)
+	}
+	if old != nil {
+		if p := old.pools[name]; p != nil && p.key == string(key) {
+			return p, nil
+		}
+	}
+	members := make([]upstream.Member, len(c.Members))
+	for i, m := range c.Members {
+		members[i] = upstream.Member{Address: m.Address}
+	}
+	p := &pool{key: string(key), counters: counters.Pool(name)}
+	p.Pool, err = upstream.NewPool(name, c.Upstream, members, func(m upstream.Member) (*backend, error) {
+		addr, err := uwsgi.ParseAddress(m.Address)
+		if err != nil {
+			return nil, err
+		}
+		t, err := uwsgi.NewTransport(addr, c.UWSGI)
+		return &backend{Transport: t, counters: p.counters.Member(m.Address)}, err
+	})
+	return p, err
+}
+
+func (g *generation) buildTable(counters *stats.Counters) error {
+	var sites []routing.Site[*site, *route]
+	for _, c := range g.conf.Sites {
+		s := newSite(c, counters)
+		rs := routing.Site[*site, *route]{Hosts: c.Hosts, Value: s}
+		for _, rc := range c.Routes {
+			r, err := g.newRoute(rc)
+			if err != nil {
+				return fmt.Errorf("site %s: %w", s.name, err)
+			}
+			rs.Routes = append(rs.Routes, routing.Route[*route]{Path: rc.Path, Mount: rc.Mount, Value: r})
+		}
+		sites = append(sites, rs)
+	}
+	var err error
+	g.table, err = routing.NewTable(sites)
+	return err
+}
+
+func newSite(c config.Site, counters *stats.Counters) *site {
+	name := siteName(c)
+	s := &site{name: name, redirect: c.HTTP == config.HTTPRedirect, counters: counters.Site(name)}
+	if name[0] != '*' {
+		s.serverName = name
+	}
+	s.toHTTPS = &route{name: "http: redirect", action: toHTTPS{}, writeIdle: c.Limits.WriteIdleTimeout}
+	return s
+}
+
+// siteName is the first host of a site, "*" for the site of all other hosts.
+func siteName(c config.Site) string {
+	if len(c.Hosts) == 0 {
+		return "*"
+	}
+	return c.Hosts[0]
+}
+
+var errNoAction = errors.New("a route says nothing to do")
+
+func (g *generation) newRoute(c config.Route) (*route, error) {
+	r := &route{
+		name: c.Path, stream: c.RequestBody == config.BodyStream,
+		bodyLimit: max(int64(c.Limits.Body), 0), bodyIdle: c.Limits.BodyIdleTimeout, writeIdle: c.Limits.WriteIdleTimeout,
+		spooler: &uwsgi.Spooler{Memory: int64(g.conf.Limits.BodyMemory), Max: int64(c.Limits.Body)},
+	}
+	if c.Mount != "" {
+		r.name = "mount " + c.Mount
+	}
+	if r.name == "" {
+		r.name = "/"
+	}
+	switch {
+	case c.Pool != "":
+		r.action = &passTo{pool: g.pools[c.Pool]}
+	case c.Redirect != nil:
+		r.action = redirectTo{status: c.Redirect.Status, to: c.Redirect.To}
+	case c.Respond != nil:
+		r.action = respondWith{status: c.Respond.Status, contentType: c.Respond.Type, body: []byte(c.Respond.Body)}
+	default:
+		return nil, errNoAction
+	}
+	return r, nil
+}
+
+// altSvc returns the header that tells of HTTP/3 on the port at which the client
+// reached us, which is not the local one behind a mapped port; nil for none.
+func (g *generation) altSvc(d *door, host string) []string {
+	if !g.h3 {
+		return nil
+	}
+	if i := len(host) - 1; i >= 0 && host[i] >= '0' && host[i] <= '9' {
+		if _, port, err := net.SplitHostPort(host); err == nil && port != "443" {
+			return []string{`h3=":` + port + `"; ma=86400`}
+		}
+	}
+	return altSvc443
+}
+
+var altSvc443 = []string{`h3=":443"; ma=86400`}
+
+// toHTTPS answers plain http with the same address on https.
+type toHTTPS struct{}
+
+func (toHTTPS) serve(x *exchange) {
+	host := x.name
+	if port := x.gen.httpsPort; port != "" {
+		host = net.JoinHostPort(trimBrackets(host), port)
+	}
+	x.redirect(http.StatusPermanentRedirect, "https://"+host+x.req.URI)
+}
+
+func trimBrackets(host string) string {
+	if len(host) > 1 && host[0] == '[' {
+		return host[1 : len(host)-1]
+	}
+	return host
+}
+
+// redirectTo sends the client elsewhere.
+type redirectTo struct {
+	status int
+	to     string
+}
+
+func (a redirectTo) serve(x *exchange) { x.redirect(a.status, a.to) }
+
+func (x *exchange) redirect(status int, to string) {
+	h := x.Header()
+	h.Set("Location", to)
+	h.Set("Content-Length", "0")
+	x.allowWrite()
+	x.WriteHeader(status)
+}
+
+// respondWith is an answer that needs no worker.
+type respondWith struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (a respondWith) serve(x *exchange) {
+	h := x.Header()
+	if hasBody("", a.status) {
+		h.Set("Content-Type", a.contentType)
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	x.allowWrite()
+	x.WriteHeader(a.status)
+	if hasBody(x.r.Method, a.status) {
+		x.Write(a.body) // a client that has gone needs no answer
+	}
+}
+
+// options answers "OPTIONS *", which asks about the server (RFC 9110, 9.3.7).
+var optionsRoute = &route{name: "*", action: respondWith{status: http.StatusNoContent}}

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"headgate/gateway/config"
+	"headgate/gateway/stats"
+	"headgate/upstream"
+)
+
+// Reload reads the configuration and builds everything new from it first:
+// certificates, pools, the table of routes, sockets. Then it swaps. On any error
+// nothing has changed, and the old generation goes on; the error is for who
+// asked. Connections and sockets that stay in the configuration survive. It
+// returns the generation that serves afterwards.
+func (g *Gateway) Reload(ctx context.Context) (stats.Generation, error) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	err := g.reload(ctx)
+	g.mu.Lock()
+	g.lastReload = stats.Reload{At: time.Now()}
+	if err != nil {
+		g.lastReload.Error = err.Error()
+	}
+	g.mu.Unlock()
+	return g.generation(), err
+}
+
+// generation names the generation that serves.
+func (g *Gateway) generation() stats.Generation {
+	gen := g.current.Load()
+	if gen == nil {
+		return stats.Generation{}
+	}
+	return stats.Generation{Number: gen.number, Hash: gen.hash, At: gen.at}
+}
+
+func (g *Gateway) reload(ctx context.Context) error {
+	if g.draining.Load() {
+		return errors.New("the gateway is stopping")
+	}
+	c, err := g.load()
+	if err != nil {
+		return err
+	}
+	old := g.current.Load()
+	gen, err := newGeneration(c, g.counters, old)
+	if err != nil {
+		return err
+	}
+	if len(c.Listen.HTTPS) > 0 {
+		if gen.certs, err = g.certs.Build(ctx, c.TLS, hosts(c)); err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+	}
+	opened, err := g.open(c)
+	if err != nil {
+		return err
+	}
+	g.swap(gen, old, opened)
+	for _, w := range c.Warnings {
+		g.log.Warn("configuration", "warning", w.Error())
+	}
+	g.warnMissing(gen)
+	return nil
+}
+
+// hosts lists the names that need a certificate; "" stands for any other.
+func hosts(c *config.Config) []string {
+	var out []string
+	for _, s := range c.Sites {
+		if len(s.Hosts) == 0 {
+			out = append(out, "")
+		}
+		out = append(out, s.Hosts...)
+	}
+	return out
+}
+
+// wanted lists the doors of a configuration.
+func wanted(c *config.Config) []listenOptions {
+	var out []listenOptions
+	for _, a := range c.Listen.HTTP {
+		out = append(out, listenOptions{address: a})
+	}
+	for _, a := range c.Listen.HTTPS {
+		out = append(out, listenOptions{address: a, secure: true, http3: c.Listen.UseHTTP3()})
+	}
+	return out
+}
+
+func (d *door) is(o listenOptions) bool { return d.address == o.address && d.secure == o.secure }
+
+// sockets are what a reload has opened.
+type sockets struct {
+	doors []*door
+	udp   []*door // doors that were there and have got HTTP/3
+}
+
+// open binds what c wants and is not open. It reports every address that cannot
+// be had, and then leaves none open.
+func (g *Gateway) open(c *config.Config) (sockets, error) {
+	var s sockets
+	var errs []error
+	for _, o := range wanted(c) {
+		i := slices.IndexFunc(g.doors, func(d *door) bool { return d.is(o) })
+		switch {
+		case i < 0:
+			d, err := g.openDoor(o, c.Limits.IdleTimeout)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			s.doors = append(s.doors, d)
+		case o.http3 && g.doors[i].quic == nil:
+			if err := g.doors[i].bindUDP(o.address, c.Limits.IdleTimeout); err != nil {
+				errs = append(errs, listenError(o, err))
+				continue
+			}
+			s.udp = append(s.udp, g.doors[i])
+		}
+	}
+	err := errors.Join(errs...)
+	if err != nil {
+		s.close()
+	}
+	return s, err
+}
+
+// close undoes open.
+func (s sockets) close() {
+	for _, d := range s.doors {
+		d.close()
+	}
+	for _, d := range s.udp {
+		d.closeUDP()
+	}
+}
+
+func settings(c *config.Config) serverSettings {
+	return serverSettings{
+		headBytes:     int(c.Limits.HeaderBytes + c.Limits.URIBytes),
+		headerTimeout: c.Limits.HeaderTimeout,
+		idleTimeout:   c.Limits.IdleTimeout,
+	}
+}
+
+// swap makes gen serve. It cannot fail.
+func (g *Gateway) swap(gen, old *generation, opened sockets) {
+	if gen.certs != nil {
+		g.certs.Swap(gen.certs)
+	}
+	g.current.Store(gen)
+	want := wanted(gen.conf)
+	var stay, gone []*door
+	for _, d := range g.doors {
+		if slices.ContainsFunc(want, d.is) {
+			stay = append(stay, d)
+		} else {
+			gone = append(gone, d)
+		}
+	}
+	g.doors = append(stay, opened.doors...)
+	for _, d := range g.doors {
+		d.configure(settings(gen.conf))
+	}
+	for _, d := range opened.doors {
+		d.start()
+		g.log.Info("listening", "listener", d.address, "tls", d.secure, "http3", d.quic != nil)
+	}
+	for _, d := range opened.udp {
+		d.startQUIC()
+	}
+	for _, d := range stay {
+		if !gen.h3 && d.quic != nil {
+			d.stopQUIC()
+		}
+	}
+	for _, d := range gone {
+		g.retiring.Go(func() { g.retire(d, gen.grace) })
+	}
+	if old != nil {
+		g.retirePools(gen, old)
+		g.log.Info("configuration reloaded", "generation", gen.number, "hash", gen.hash)
+	}
+	g.counters.Retain(gen.siteNames(), slices.Collect(maps.Keys(gen.pools)))
+}
+
+// siteNames are the names under which sites are counted.
+func (g *generation) siteNames() []string {
+	names := []string{g.nobody.name}
+	for _, s := range g.conf.Sites {
+		names = append(names, siteName(s))
+	}
+	return names
+}
+
+// retire closes a door that is no longer wanted once its requests are done.
+func (g *Gateway) retire(d *door, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	d.stopAccepting()
+	d.shutdown(ctx) // what is still running then is cut
+	d.close()
+	g.log.Info("listener closed", "listener", d.address)
+}
+
+// retirePools closes the idle connections of pools that gen does not have. Those
+// in use end with their requests.
+func (g *Gateway) retirePools(gen, old *generation) {
+	for name, p := range old.pools {
+		if gen.pools[name] != p {
+			p.Each(func(_ upstream.Member, b *backend, _ int64, _ uint64) { b.CloseIdle() })
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"headgate/upstream"
+	"headgate/upstream/uwsgi"
+)
+
+// failure is why a request is answered by the gateway itself.
+type failure struct {
+	status     int
+	cause      string // what happened; operators and the log see it
+	cure       string // what can be done about it, or ""
+	kind       string // a short fixed word for the log and for spans
+	retryAfter int    // seconds; 0: no Retry-After
+	close      bool   // the connection must not be used again (HTTP/1.1)
+	err        error  // what lies below, or nil
+}
+
+// fail answers with the page of f and logs it. Once the head of the response is
+// out it can only be cut.
+func (x *exchange) fail(f *failure) {
+	x.failure = f.kind
+	x.entry.Err = f.cause
+	x.logFailure(f)
+	if x.started {
+		x.cut = true
+		return
+	}
+	h := x.Header()
+	clear(h)
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(f.retryAfter))
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	}
+	if f.close && x.r.ProtoMajor == 1 {
+		h.Set("Connection", "close")
+	}
+	h.Set("X-Request-Id", x.id)
+	h.Set("Cache-Control", "no-store")
+	contentType, page := x.page(f)
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(page)))
+	x.WriteHeader(f.status)
+	if x.r.Method != http.MethodHead {
+		x.Write(page) // a client that has gone shows in the next line of the log
+	}
+}
+
+// logFailure tells the operator of what is theirs to mend: everything from 500 on.
+func (x *exchange) logFailure(f *failure) {
+	if f.status < 500 && f.kind != "too_large" {
+		return
+	}
+	args := []any{"request", x.id, "site", x.site.name, "host", x.host, "path", x.path, "status", f.status, "cause", f.cause}
+	if f.cure != "" {
+		args = append(args, "cure", f.cure)
+	}
+	if f.err != nil {
+		args = append(args, "err", f.err)
+	}
+	x.d.g.log.Warn("request failed", args...)
+}
+
+// page renders f as the client prefers it.
+func (x *exchange) page(f *failure) (contentType string, page []byte) {
+	p := pageData{Status: f.status, Title: http.StatusText(f.status), Request: x.id}
+	if x.operator() {
+		p.Cause, p.Cure = f.cause, f.cure
+	} else if f.status < 500 {
+		p.Cause = f.cause // it is about what the client sent
+	}
+	accept := x.r.Header.Get("Accept")
+	switch {
+	case strings.Contains(accept, "text/html"):
+		var b strings.Builder
+		if err := pageTemplate.Execute(&b, p); err == nil {
+			return "text/html; charset=utf-8", []byte(b.String())
+		}
+	case strings.Contains(accept, "json"):
+		if b, err := json.Marshal(p); err == nil {
+			return "application/json", append(b, '\n')
+		}
+	}
+	return "text/plain; charset=utf-8", p.text()
+}
+
+// operator reports whether causes and cures may be shown to the client. A
+// request that passed a proxy whose word is not taken may come from anywhere.
+func (x *exchange) operator() bool {
+	if !x.fwd.Trusted {
+		h := x.r.Header
+		if h["X-Forwarded-For"] != nil || h["Forwarded"] != nil || h["Via"] != nil {
+			return false
+		}
+	}
+	return x.gen.operators.Contains(x.client.Addr())
+}
+
+type pageData struct {
+	Status  int    `json:"status"`
+	Title   string `json:"title"`
+	Cause   string `json:"cause,omitempty"`
+	Cure    string `json:"cure,omitempty"`
+	Request string `json:"request_id"`
+}
+
+func (p pageData) text() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s\n", p.Status, p.Title)
+	if p.Cause != "" {
+		fmt.Fprintf(&b, "\n%s\n", p.Cause)
+	}
+	if p.Cure != "" {
+		fmt.Fprintf(&b, "hint: %s\n", p.Cure)
+	}
+	fmt.Fprintf(&b, "\nrequest %s\n", p.Request)
+	return []byte(b.String())
+}
+
+var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{{.Status}} {{.Title}}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:15vh auto;padding:0 1em;color:#222;background:#fff}
+h1{font-size:1.4em}code{color:#666}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}}</style>
+</head><body><h1>{{.Status}} {{.Title}}</h1>
+{{with .Cause}}<p>{{.}}</p>
+{{end}}{{with .Cure}}<p><b>Hint:</b> {{.}}</p>
+{{end}}<p><code>request {{.Request}}</code></p></body></html>
+`))
+
+// upstreamFailure maps what a pool or a member reported to an answer. It is the
+// one place in which errors of the upstream become statuses.
+func upstreamFailure(err error) *failure {
+	f := &failure{status: http.StatusBadGateway, kind: "other", cause: err.Error(), err: err}
+	var e *uwsgi.Error
+	switch {
+	case errors.As(err, &e):
+		fromMember(f, e)
+	case errors.Is(err, upstream.ErrQueueFull):
+		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "queue_full", 1
+		f.cause, f.cure = "too many requests wait for a worker", "add workers, or raise queue.limit"
+	case errors.Is(err, upstream.ErrQueueTimeout):
+		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "queue_timeout", 1
+		f.cause, f.cure = "no worker became free in time", "add workers, or raise queue.timeout"
+	case errors.Is(err, upstream.ErrNoMembers):
+		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "no_member", 5
+		f.cause = "the pool has no members"
+	case errors.Is(err, context.Canceled):
+		f.status, f.kind, f.cause = statusClientGone, "canceled", "the client went away"
+	}
+	return f
+}
+
+// statusClientGone is logged when the client left before the answer; nginx
+// gives it the same number. Nobody receives it.
+const statusClientGone = 499
+
+func fromMember(f *failure, e *uwsgi.Error) {
+	f.kind, f.cause, f.cure, f.err = e.Kind.String(), e.Cause, e.Cure, e.Err
+	if e.Addr != "" {
+		f.cause = "member " + e.Addr + ": " + e.Cause
+	}
+	switch e.Kind {
+	case uwsgi.KindTooLarge:
+		f.status = http.StatusRequestHeaderFieldsTooLarge
+		f.cause = e.Cause
+	case uwsgi.KindTimeout:
+		f.status = http.StatusGatewayTimeout
+	case uwsgi.KindBody:
+		f.status, f.close = http.StatusBadRequest, true
+	case uwsgi.KindCanceled:
+		f.status, f.cause = statusClientGone, "the client went away"
+	}
+}

@@ -1,0 +1,104 @@
+package stats
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// PoolCounters count what one pool did. The zero value is ready; every method
+// may be called by any number of goroutines at once. All but Member, Retain and
+// Snapshot take no lock and allocate nothing. They must not be copied.
+type PoolCounters struct {
+	failures FailureCounter
+	retries  atomic.Uint64
+	queued   atomic.Int64
+	wait     Histogram
+
+	mu      sync.Mutex                 // guards the field below
+	members map[string]*MemberCounters // by address
+}
+
+// Fail counts a failure that belongs to no member, such as a full queue.
+func (c *PoolCounters) Fail(f Failure) { c.failures.Add(f) }
+
+// Retry counts one more attempt at a request.
+func (c *PoolCounters) Retry() { c.retries.Add(1) }
+
+// Enqueue counts a request that begins to wait for a slot. Each needs one Dequeue.
+func (c *PoolCounters) Enqueue() { c.queued.Add(1) }
+
+// Dequeue counts a request that has stopped to wait, and for how long it did.
+func (c *PoolCounters) Dequeue(waited time.Duration) {
+	c.queued.Add(-1)
+	c.wait.Observe(waited)
+}
+
+// Waited counts a wait without counting who waits: for a request that found a
+// free slot at once (0), or when the number of waiters is known elsewhere.
+func (c *PoolCounters) Waited(d time.Duration) { c.wait.Observe(d) }
+
+// Member returns the counters of the member at address, new ones if it has none.
+// Keep the result: the look-up takes a lock.
+func (c *PoolCounters) Member(address string) *MemberCounters {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[address]
+	if m == nil {
+		if c.members == nil {
+			c.members = make(map[string]*MemberCounters)
+		}
+		m = new(MemberCounters)
+		c.members[address] = m
+	}
+	return m
+}
+
+// Retain forgets the members whose address is not among addresses. Their
+// failures stay in the numbers of the pool.
+func (c *PoolCounters) Retain(addresses []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for address, m := range c.members {
+		if slices.Contains(addresses, address) {
+			continue
+		}
+		for kind, n := range m.failures.Snapshot() {
+			c.failures.counts[kind].Add(n)
+		}
+		delete(c.members, address)
+	}
+}
+
+// Snapshot returns what was counted so far, under the name of the pool, its
+// members in the order of their addresses.
+func (c *PoolCounters) Snapshot(name string) Pool {
+	p := Pool{
+		Name:    name,
+		Retries: c.retries.Load(),
+		Queued:  c.queued.Load(),
+		Wait:    c.wait.Snapshot(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.Failures = c.failures.Snapshot()
+	p.Members = make([]Member, 0, len(c.members))
+	for _, address := range slices.Sorted(maps.Keys(c.members)) {
+		m := c.members[address].Snapshot(address)
+		p.Members = append(p.Members, m)
+		p.Failures = p.Failures.Plus(m.Failures)
+	}
+	return p
+}
+
+// Pool are the numbers of one pool.
+type Pool struct {
+	Name     string       `json:"name"`
+	Members  []Member     `json:"members"`
+	Failures Failures     `json:"failures"` // of the pool and of all its members
+	Retries  uint64       `json:"retries"`
+	Queued   int64        `json:"queued"` // waiting now
+	Wait     Distribution `json:"wait"`   // time in the queue
+}

@@ -1,0 +1,27 @@
+package uwsgi
+
+import (
+	"os"
+	"syscall"
+)
+
+// dialUnix connects to a unix socket: socket and connect, and what the runtime's
+// poller needs. An error is a bare errno; EAGAIN means a full listen queue.
+func dialUnix(name string, s *scratch) (*conn, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.sockaddr.Name = name
+	for {
+		if err = syscall.Connect(fd, &s.sockaddr); err != syscall.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	f := &fileConn{File: os.NewFile(uintptr(fd), name), name: name}
+	return &conn{Conn: f, bare: f, unix: true}, nil
+}

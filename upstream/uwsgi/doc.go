@@ -1,0 +1,36 @@
+// Package uwsgi speaks the uwsgi protocol to WSGI servers: uWSGI, and gunicorn
+// with --protocol uwsgi. The protocol's page is
+// https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html; where the servers
+// do otherwise, what they do counts.
+//
+//	addr, err := uwsgi.ParseAddress("unix:/run/app.sock")
+//	t, err := uwsgi.NewTransport(addr, uwsgi.Options{})
+//	resp, err := t.Do(ctx, &uwsgi.Request{
+//		Method: "GET", Proto: "HTTP/1.1", Scheme: "http", Host: "localhost",
+//		URI: "/", PathInfo: "/", Header: uwsgi.HeaderFields(header),
+//	})
+//	defer resp.Body.Close()
+//
+// A [Transport] speaks to one member and is an http.RoundTripper too. An
+// [Encoder] makes the packet of a request, [AppendVar] and [ParseVars] are the
+// codec below it, and a [Spooler] takes in a body of unknown length, because
+// the protocol tells the length first. Options that come from people are to
+// pass [Options.Validate].
+//
+// # What a worker is told
+//
+// The variables are those of CGI (RFC 3875) as nginx's uwsgi_params has them,
+// and SCRIPT_NAME and UWSGI_SCHEME; DOCUMENT_ROOT is not among them. Each name
+// is sent once. Values of a repeated header are joined by ", ", those of Cookie
+// by "; ". Headers of the connection, and those whose name has "_" or "." in it,
+// stay behind. A worker believes what it is told, so nothing of a client gets
+// a name without HTTP_ before it.
+//
+// # Limits
+//
+// A packet carries 65535 bytes of variables. uWSGI takes 128 of them, gunicorn
+// 1000, and uWSGI only as many bytes as its buffer-size, 4096 unless configured,
+// which it does not tell. There is no request body of unknown length, and no
+// trailer. gunicorn ignores SCRIPT_NAME and every variable that is not a header
+// of the request.
+package uwsgi

@@ -1,0 +1,286 @@
+package uwsgi
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// maxInterim bounds the 1xx responses before the final one.
+const maxInterim = 16
+
+// exchange is one request and its response on one connection. Response and Body
+// lie in it, so that an exchange is one piece of memory.
+type exchange struct {
+	resp Response
+	body Body
+
+	t       *Transport
+	ctx     context.Context // watched until the connection is given up, and asked why it ended
+	unwatch func() bool     // nil if ctx never ends
+	conn    *conn
+	in      inflow
+	send    *sender // nil when the first write took the whole body
+
+	released atomic.Bool // conn is closed or put aside, by whoever set this
+
+	began     time.Time
+	packet    int   // its size
+	got       int64 // bytes of the answer
+	keepAlive bool  // the member keeps the connection open
+	touched   bool  // the request's body has been read from
+	writeErr  error // of the first write
+	cutPacket bool  // not even the variables went out whole
+	refused   bool  // reset without an answer, see refusal
+	ended     bool  // EOF without an answer
+
+	inRead   atomic.Bool  // the caller waits for the response; kept only while send runs
+	lastRead atomic.Int64 // when bytes of it came last, in ns
+}
+
+func (t *Transport) newExchange(ctx context.Context, c *conn) *exchange {
+	x := &exchange{t: t, ctx: ctx, conn: c, began: time.Now()}
+	x.in.buf = t.buffers.takeIn()
+	x.body.x = x
+	x.resp.Body = &x.body
+	if ctx.Done() != nil {
+		x.unwatch = context.AfterFunc(ctx, c.interrupt)
+	}
+	return x
+}
+
+// run sends the request and reads the response's head. After an error the
+// connection is closed and body is not read any more.
+func (x *exchange) run(req *Request, packet []byte, body io.Reader) (*Response, *Error) {
+	e := x.write(req, packet, body)
+	if e == nil {
+		e = x.readResponse(req)
+	}
+	if e != nil {
+		x.abandon()
+		return nil, e
+	}
+	return &x.resp, nil
+}
+
+// abandon gives up an exchange that came to no response.
+func (x *exchange) abandon() {
+	x.drop()
+	if x.send != nil {
+		x.send.halt()
+	}
+	x.t.buffers.putIn(x.in.buf)
+	x.in.buf = nil
+}
+
+// drop closes the connection unless it is given up already.
+func (x *exchange) drop() {
+	if x.released.CompareAndSwap(false, true) {
+		x.forget()
+		_ = x.conn.Close()
+	}
+}
+
+// forget stops watching the context and reports whether it has not ended.
+func (x *exchange) forget() bool { return x.unwatch == nil || x.unwatch() }
+
+// release gives the connection up after a complete response: it is put aside if
+// it can carry another request, and closed otherwise. excess says that the
+// member sent more than its response.
+func (x *exchange) release(excess bool) {
+	if !x.released.CompareAndSwap(false, true) {
+		return
+	}
+	if alive := x.forget(); alive && !excess && x.reusable() {
+		x.t.idle.put(x.conn)
+		return
+	}
+	_ = x.conn.Close()
+}
+
+// reusable reports whether both sides agree on where the next request begins.
+func (x *exchange) reusable() bool {
+	return x.keepAlive && x.writeErr == nil && (x.send == nil || x.send.over() && x.send.whole.Load())
+}
+
+// write hands the variables to the kernel, in one call with as much of the body
+// as is at hand, and starts to send the rest. That the member does not take it
+// is no failure yet: it may have answered.
+func (x *exchange) write(req *Request, packet []byte, body io.Reader) *Error {
+	x.packet = len(packet)
+	first, left := packet, int64(0)
+	if body != nil && req.ContentLength > 0 {
+		left = req.ContentLength
+		if atHand(req, body) {
+			out := x.t.buffers.takeOut()
+			defer x.t.buffers.putOut(out)
+			n, err := x.readAhead(out.b, packet, body, left)
+			if err != nil {
+				return x.t.bodyFailure(StageSend, err, true)
+			}
+			if n > 0 {
+				first, left = out.b[:len(packet)+n], left-int64(n)
+			}
+		}
+	}
+	x.conn.arm(x.t.responseTimeout)
+	n, err := x.conn.Write(first)
+	if err != nil {
+		x.writeErr, x.cutPacket = err, n < len(packet)
+		return nil
+	}
+	if left > 0 {
+		x.startSending(req, body, left)
+	}
+	return nil
+}
+
+// readAhead puts the packet and the beginning of the body into out.
+func (x *exchange) readAhead(out, packet []byte, body io.Reader, left int64) (int, error) {
+	if len(packet)+aheadBytes > len(out) {
+		return 0, nil
+	}
+	x.touched = true
+	n := copy(out, packet)
+	m, err := io.ReadFull(body, out[n:n+int(min(left, aheadBytes))])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = errShortBody
+	}
+	return m, err
+}
+
+// atHand reports whether reading the body never waits for a client.
+func atHand(req *Request, body io.Reader) bool {
+	if req.Rewind != nil {
+		return true
+	}
+	_, ok := body.(interface{ Len() int })
+	return ok
+}
+
+func (x *exchange) startSending(req *Request, body io.Reader, left int64) {
+	x.touched = true
+	x.conn.armRead(0) // the clock starts with the last byte
+	x.send = &sender{
+		x: x, body: body, left: left, stop: req.StopBody, atHand: atHand(req, body), done: make(chan struct{}),
+	}
+	x.lastRead.Store(x.began.UnixNano())
+	go x.send.run()
+}
+
+// moving reports whether the member's answer makes progress, or it is not the
+// member's fault that it does not. The sender asks.
+func (x *exchange) moving() bool {
+	return !x.inRead.Load() || time.Since(time.Unix(0, x.lastRead.Load())) < x.t.responseTimeout
+}
+
+// read reads once from the connection by f.
+func (x *exchange) read(f func() (int, error)) (int, error) {
+	if x.send != nil {
+		x.inRead.Store(true)
+		defer func() {
+			x.lastRead.Store(time.Now().UnixNano())
+			x.inRead.Store(false)
+		}()
+	}
+	n, err := f()
+	x.got += int64(n)
+	return n, err
+}
+
+func (x *exchange) fill() (int, error) { return x.in.fill(x.conn) }
+
+// readResponse reads heads up to the final one.
+func (x *exchange) readResponse(req *Request) *Error {
+	for range maxInterim + 1 {
+		h, e := x.readHead()
+		if e != nil {
+			return e
+		}
+		if !h.interim() {
+			return x.accept(req, &h)
+		}
+		if req.Interim != nil {
+			req.Interim(h.status, h.header)
+		}
+	}
+	return x.bad(fmt.Sprintf("more than %d interim responses", maxInterim), "")
+}
+
+func (x *exchange) readHead() (head, *Error) {
+	for scanned := 0; ; {
+		b := x.in.bytes()
+		if len(b) > 0 && !bytes.HasPrefix(b, []byte("HTTP/")) {
+			if cause, cure := notHTTP(b); cause != "" {
+				return head{}, x.bad(cause, cure)
+			}
+		}
+		end := headEnd(b, scanned)
+		switch {
+		case end > maxHeadBytes, end < 0 && len(b) > maxHeadBytes:
+			return head{}, x.bad(fmt.Sprintf("the response's head is larger than %d KiB", maxHeadBytes>>10), "the app sends too many or too long headers")
+		case end >= 0:
+			h, err := parseHead(b[:end])
+			if err != nil {
+				return head{}, x.bad(err.Error(), "")
+			}
+			x.in.r += end
+			return h, nil
+		}
+		scanned = len(b)
+		if _, err := x.read(x.fill); err != nil {
+			return head{}, x.noHead(err)
+		}
+	}
+}
+
+// accept makes the final head the response.
+func (x *exchange) accept(req *Request, h *head) *Error {
+	if e := x.suspicious(h); e != nil {
+		return e
+	}
+	x.t.learn(h, x.packet-HeaderBytes)
+	x.keepAlive = h.keepAlive && x.t.Dialect() == DialectGunicorn
+	x.resp.Status, x.resp.Reason, x.resp.Header, x.resp.ContentLength = h.status, h.reason, h.header, h.length
+	switch {
+	case h.status == http.StatusSwitchingProtocols:
+		return x.upgrade(req)
+	case h.bodyless() || strings.EqualFold(req.Method, http.MethodHead):
+		if h.status == http.StatusNoContent {
+			x.resp.ContentLength = 0
+		}
+		x.body.begin(frameNone, 0)
+	case h.chunked:
+		x.body.begin(frameChunked, 0)
+	case h.length >= 0:
+		x.body.begin(frameLength, h.length)
+	default:
+		x.body.begin(frameEOF, 0)
+	}
+	return nil
+}
+
+// upgrade makes the connection the caller's.
+func (x *exchange) upgrade(req *Request) *Error {
+	if req.Upgrade == "" {
+		return x.bad("the member switched protocols without being asked to", "")
+	}
+	if !x.released.CompareAndSwap(false, true) || !x.forget() {
+		_ = x.conn.Close()
+		return canceled(&Error{Stage: StageHead, Addr: x.t.name}, x.ctx)
+	}
+	if x.send != nil {
+		x.send.halt()
+	}
+	x.conn.arm(0)
+	x.resp.ContentLength = 0
+	x.resp.Conn = &upgraded{Conn: x.conn.Conn, early: bytes.Clone(x.in.bytes())}
+	x.in.r = x.in.w
+	x.body.begin(frameNone, 0)
+	return nil
+}

@@ -1,0 +1,73 @@
+package uwsgi
+
+import "sync"
+
+const (
+	inflowBytes = 16 << 10
+	sendBytes   = 32 << 10
+	aheadBytes  = 16 << 10 // of a request's body that goes with its variables
+)
+
+// buffer is memory that is used again.
+type buffer struct{ b []byte }
+
+// inflow is what has come from the member and was not consumed yet: bytes r to
+// w of a buffer that grows while a head is read.
+type inflow struct {
+	buf  *buffer
+	r, w int
+}
+
+func (in *inflow) bytes() []byte { return in.buf.b[in.r:in.w] }
+func (in *inflow) len() int      { return in.w - in.r }
+
+// fill reads once, behind what is there.
+func (in *inflow) fill(c *conn) (int, error) {
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	}
+	if in.w == len(in.buf.b) {
+		in.room()
+	}
+	n, err := c.Read(in.buf.b[in.w:])
+	in.w += n
+	return n, err
+}
+
+// room makes space by moving what is there to the front, or by doubling.
+func (in *inflow) room() {
+	if in.r > 0 {
+		in.w = copy(in.buf.b, in.buf.b[in.r:in.w])
+		in.r = 0
+		return
+	}
+	larger := make([]byte, 2*len(in.buf.b))
+	copy(larger, in.buf.b)
+	in.buf.b = larger
+}
+
+// buffers hands out the memory of exchanges.
+type buffers struct{ in, out sync.Pool }
+
+func (p *buffers) takeIn() *buffer {
+	if b, ok := p.in.Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{b: make([]byte, inflowBytes)}
+}
+
+// putIn takes memory back, unless a large head made it grow.
+func (p *buffers) putIn(b *buffer) {
+	if len(b.b) == inflowBytes {
+		p.in.Put(b)
+	}
+}
+
+func (p *buffers) takeOut() *buffer {
+	if b, ok := p.out.Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{b: make([]byte, sendBytes)}
+}
+
+func (p *buffers) putOut(b *buffer) { p.out.Put(b) }

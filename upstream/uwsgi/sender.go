@@ -1,0 +1,135 @@
+package uwsgi
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// sender sends the rest of a request's body while the response is being read.
+type sender struct {
+	x      *exchange
+	body   io.Reader
+	left   int64  // only run touches it
+	atHand bool   // a Read of body never waits for a client
+	stop   func() // Request.StopBody
+
+	mu       sync.Mutex // guards the two below
+	reading  bool       // a Read of body is going on
+	stopping bool       // no more bytes are wanted: no Read begins any more
+
+	whole   atomic.Bool // every byte has been handed to the kernel
+	bodyErr atomic.Pointer[error]
+	done    chan struct{} // closed when body is not read any more
+}
+
+// errShortBody says that a body ended before its length.
+var errShortBody = errors.New("it ended before its length")
+
+// run sends the body. A member that does not want it any more is no failure: its
+// answer is still to be read (early answers). When the last byte is out the
+// clock of the response starts.
+func (s *sender) run() {
+	defer close(s.done)
+	out := s.x.t.buffers.takeOut()
+	defer s.x.t.buffers.putOut(out)
+	for s.left > 0 {
+		n, err := s.read(out.b[:min(int64(len(out.b)), s.left)])
+		if err == errStopped || !s.write(out.b[:n]) {
+			break
+		}
+		if s.left -= int64(n); err != nil && s.left > 0 {
+			if err == io.EOF {
+				err = errShortBody
+			}
+			s.bodyErr.Store(&err)
+			s.x.conn.interrupt() // the reader says so
+			return
+		}
+	}
+	s.whole.Store(s.left == 0)
+	s.x.conn.armRead(s.x.t.responseTimeout)
+}
+
+// errStopped says that no more bytes are wanted.
+var errStopped = errors.New("stopped")
+
+// read reads from the body; 0 bytes without an error are tried again.
+func (s *sender) read(p []byte) (n int, err error) {
+	for range 100 {
+		if !s.enter() {
+			return 0, errStopped
+		}
+		n, err = s.body.Read(p)
+		if !s.leave() {
+			return 0, errStopped
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+func (s *sender) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = !s.stopping
+	return s.reading
+}
+
+func (s *sender) leave() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = false
+	return !s.stopping
+}
+
+// write hands p to the kernel and reports whether it took everything. Time runs
+// out only when neither direction moves.
+func (s *sender) write(p []byte) bool {
+	for len(p) > 0 {
+		s.x.conn.armWrite(s.x.t.responseTimeout)
+		n, err := s.x.conn.Write(p)
+		if p = p[n:]; err == nil || len(p) == 0 {
+			continue
+		}
+		// TLS does not survive a timeout.
+		if !isTimeout(err) || s.x.conn.secure || s.x.conn.interrupted() || n == 0 && !s.x.moving() {
+			return false
+		}
+	}
+	return true
+}
+
+// halt stops sending, closes nothing, and waits until body is not read any more:
+// always if a Read of it returns without a client's help, by StopBody or because
+// the body is at hand, and otherwise if no Read is going on.
+func (s *sender) halt() {
+	if s.over() {
+		return // the connection may be another exchange's by now
+	}
+	s.x.conn.interrupt() // ends a Write
+	s.mu.Lock()
+	s.stopping = true
+	blocked := s.reading && !s.atHand
+	s.mu.Unlock()
+	if blocked {
+		if s.stop == nil {
+			return
+		}
+		s.stop()
+	}
+	<-s.done
+}
+
+// over reports whether body is not read any more.
+func (s *sender) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
