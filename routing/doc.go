@@ -5,11 +5,14 @@
 //	path, err := routing.CanonicalPath("/a/%2e%2e/b//c") // "/b/c"
 //	host, port, err := routing.NormalizeHost("Shop.Example.com.:8443")
 //	table, err := routing.NewTable(sites)
-//	m, ok := table.Lookup(routing.Request{Host: host, Path: path})
+//	m := table.Lookup(routing.Request{Host: host, Path: path})
+//	if m.Found == routing.SiteRoute {
+//		serve(m.Route, m.ScriptName, m.PathInfo)
+//	}
 //
 // Paths follow RFC 3986 with the liberties of nginx (merged slashes, %2F is a
 // slash), so that what a rule matches is what the worker sees. Hosts follow RFC
-// 3986, 3.2.2.
+// 3986, 3.2.2, without the parts that no browser sends.
 //
 // Limits: routes match by path only; conditions on methods and header fields are
 // not built.

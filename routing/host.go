@@ -6,93 +6,128 @@ import (
 	"strings"
 )
 
-// The ways in which a host is refused.
+// The ways in which a host is refused. Each says what is wrong, and then the cure.
 var (
-	ErrHostEmpty = errors.New("it is empty")
-	ErrHostByte  = errors.New("it has a byte that no host has")
-	ErrHostPort  = errors.New("its port is not a number up to 65535")
-	ErrHostIP    = errors.New("its brackets hold no IPv6 address")
-	ErrHostLong  = errors.New("it is longer than 255 bytes")
+	ErrHostEmpty = errors.New("it is empty: write a name such as example.com")
+	ErrHostByte  = errors.New("it has a byte that no host has: use letters, digits, - and dots, and the xn-- form of other letters")
+	ErrHostLabel = errors.New("it has an empty label: remove the extra dot")
+	ErrHostPort  = errors.New("its port is not a number: use 1 to 65535")
+	ErrHostIP    = errors.New("its brackets hold no IPv6 address: write it like [2001:db8::1]")
+	ErrHostLong  = errors.New("it is longer than 255 bytes: use a shorter name")
+)
+
+const (
+	maxHostName = 255
+	maxPort     = 65535
 )
 
 // NormalizeHost splits a Host field or an authority into name and port: the name
-// in lower case without its trailing dot, an IPv6 address in brackets, the port
-// in digits or "". A host that is normal already costs no allocation.
+// in lower case without its trailing dot, an IPv6 address in brackets and in its
+// shortest form, the port in digits or "". A host that is normal already costs no
+// allocation.
+//
+// It is stricter than RFC 3986, 3.2.2: sub-delimiters and percent-escapes, legal
+// there and used by nobody but attackers, are refused, as are user information,
+// zones, letters beyond ASCII and empty labels. Whether a name could exist in DNS
+// is not asked.
 func NormalizeHost(host string) (name, port string, err error) {
-	switch {
-	case host == "":
-		return "", "", ErrHostEmpty
-	case len(host) > 255+6:
-		return "", "", ErrHostLong
-	case host[0] == '[':
-		return normalizeIPv6(host)
-	}
-	name = host
-	if i := strings.IndexByte(host, ':'); i >= 0 {
-		name, port = host[:i], host[i+1:]
-		if port, err = checkPort(port); err != nil {
+	name, port, found := cutPort(host)
+	if found {
+		if err := checkPort(port); err != nil {
 			return "", "", err
 		}
 	}
-	upper := false
+	switch {
+	case name == "":
+		err = ErrHostEmpty
+	case len(name) > maxHostName:
+		err = ErrHostLong
+	case name[0] == '[':
+		name, err = normalizeIPv6(name)
+	default:
+		name, err = normalizeName(name)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return name, port, nil
+}
+
+// cutPort cuts host at its first colon behind a bracketed address.
+func cutPort(host string) (name, port string, found bool) {
+	end := 0
+	if host != "" && host[0] == '[' {
+		if end = strings.IndexByte(host, ']'); end < 0 {
+			return host, "", false
+		}
+	}
+	i := strings.IndexByte(host[end:], ':')
+	if i < 0 {
+		return host, "", false
+	}
+	return host[:end+i], host[end+i+1:], true
+}
+
+// checkPort refuses what is no port. "" is one: RFC 3986, 3.2.3.
+func checkPort(port string) error {
+	n := 0
+	for i := range len(port) {
+		c := port[i]
+		if c < '0' || c > '9' || i == len("65535") {
+			return ErrHostPort
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n > maxPort || n == 0 && port != "" {
+		return ErrHostPort
+	}
+	return nil
+}
+
+func normalizeName(name string) (string, error) {
+	if name = strings.TrimSuffix(name, "."); name == "" {
+		return "", ErrHostEmpty
+	}
+	upper, before := false, byte('.')
 	for i := range len(name) {
 		c := name[i]
-		if !hostByte(c) {
-			return "", "", ErrHostByte
+		switch {
+		case !hostByte(c):
+			return "", ErrHostByte
+		case c == '.' && before == '.':
+			return "", ErrHostLabel
 		}
 		upper = upper || 'A' <= c && c <= 'Z'
+		before = c
+	}
+	if before == '.' {
+		return "", ErrHostLabel
 	}
 	if upper {
 		name = strings.ToLower(name)
 	}
-	name = strings.TrimSuffix(name, ".")
-	if name == "" {
-		return "", "", ErrHostEmpty
-	}
-	return name, port, nil
+	return name, nil
 }
 
-func normalizeIPv6(host string) (name, port string, err error) {
-	i := strings.IndexByte(host, ']')
-	if i < 0 {
-		return "", "", ErrHostIP
+// normalizeIPv6 brings a bracketed address into the form of RFC 5952.
+func normalizeIPv6(name string) (string, error) {
+	if name[len(name)-1] != ']' {
+		return "", ErrHostIP
 	}
-	ip, err := netip.ParseAddr(host[1:i])
+	ip, err := netip.ParseAddr(name[1 : len(name)-1])
 	if err != nil || !ip.Is6() || ip.Zone() != "" {
-		return "", "", ErrHostIP
+		return "", ErrHostIP
 	}
-	rest := host[i+1:]
-	if rest != "" {
-		if rest[0] != ':' {
-			return "", "", ErrHostByte
-		}
-		if port, err = checkPort(rest[1:]); err != nil {
-			return "", "", err
-		}
+	var buf [64]byte
+	b := append(ip.AppendTo(append(buf[:0], '[')), ']')
+	if string(b) == name { // compares without an allocation
+		return name, nil
 	}
-	if name = "[" + ip.String() + "]"; name == host[:i+1] {
-		name = host[:i+1]
-	}
-	return name, port, nil
+	return string(b), nil
 }
 
-func checkPort(port string) (string, error) {
-	n := 0
-	for i := range len(port) {
-		c := port[i]
-		if c < '0' || c > '9' {
-			return "", ErrHostPort
-		}
-		if n = n*10 + int(c-'0'); n > 65535 {
-			return "", ErrHostPort
-		}
-	}
-	return port, nil
-}
-
-// hostByte reports whether c may stand in a registered name: unreserved bytes of
-// RFC 3986. Sub-delimiters and escapes are legal there and used by nobody but
-// attackers.
+// hostByte reports whether c may stand in a registered name: the unreserved
+// bytes of RFC 3986.
 func hostByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }

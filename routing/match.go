@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -31,14 +32,18 @@ const (
 // CheckPath reports what is wrong with the path of a route. A path is a prefix
 // at a segment boundary ("/admin" matches /admin and /admin/x, "/admin/" only
 // what is below), exact ("=/favicon.ico"), or a regular expression of Go's RE2
-// ("~^/u/[0-9]+$"); "" matches everything.
+// ("~^/u/[0-9]+$", not anchored by itself); "" and "/" match everything. Prefixes
+// and exact paths are compared with the canonical, decoded path and refused when
+// they cannot match one. The text is bounded at 4096 bytes. The error says what is
+// wrong and, after a colon, the cure.
 func CheckPath(path string) error {
 	_, err := compile(path, "")
 	return err
 }
 
 // CheckMount reports what is wrong with the mount of a route: a path such as
-// /blog, without a slash at its end.
+// /blog, without a slash at its end; "" and "/" are no mount, and match
+// everything.
 func CheckMount(mount string) error {
 	_, err := compile("", mount)
 	return err
@@ -47,44 +52,83 @@ func CheckMount(mount string) error {
 func compile(path, mount string) (matcher, error) {
 	switch {
 	case path != "" && mount != "":
-		return matcher{}, errors.New("path and mount exclude each other: a mount is a prefix already")
+		return matcher{}, errors.New("path and mount exclude each other, for a mount is a prefix already: remove one of the two")
 	case len(path) > maxPattern || len(mount) > maxPattern:
-		return matcher{}, fmt.Errorf("longer than %d bytes", maxPattern)
+		return matcher{}, fmt.Errorf("it is longer than %d bytes: write a shorter one", maxPattern)
 	case mount != "":
 		return compileMount(mount)
 	case path == "" || path == "/":
 		return matcher{}, nil
 	case path[0] == '~':
-		re, err := regexp.Compile(path[1:])
-		if err != nil {
-			return matcher{}, fmt.Errorf("not a regular expression: %w", err)
-		}
-		return matcher{kind: matchRegexp, re: re}, nil
+		return compileRegexp(path[1:])
 	case path[0] == '=':
-		return matcher{kind: matchExact, prefix: path[1:]}, checkLiteral(path[1:])
+		return matcher{kind: matchExact, prefix: path[1:]}, checkLiteral("=", path[1:])
 	}
-	return matcher{kind: matchPrefix, prefix: path}, checkLiteral(path)
+	return matcher{kind: matchPrefix, prefix: path}, checkLiteral("", path)
+}
+
+func compileRegexp(expr string) (matcher, error) {
+	if expr == "" {
+		return matcher{}, errors.New("there is no regular expression behind the ~: write one such as ~^/u/[0-9]+$")
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return matcher{}, fmt.Errorf("%q is no regular expression of RE2: %w", expr, err)
+	}
+	return matcher{kind: matchRegexp, re: re}, nil
 }
 
 func compileMount(mount string) (matcher, error) {
 	if mount == "/" {
 		return matcher{}, nil
 	}
-	if strings.HasSuffix(mount, "/") {
-		return matcher{}, fmt.Errorf("%q ends with a slash: write %q", mount, strings.TrimRight(mount, "/"))
+	if short := strings.TrimRight(mount, "/"); short != mount {
+		return matcher{}, fmt.Errorf("%q ends with a slash: write %q", mount, cmp.Or(short, "/"))
 	}
-	return matcher{kind: matchMount, prefix: mount}, checkLiteral(mount)
+	return matcher{kind: matchMount, prefix: mount}, checkLiteral("", mount)
 }
 
-// checkLiteral refuses a path that no canonical path can begin with.
-func checkLiteral(p string) error {
+// checkLiteral refuses a path that no canonical path can equal or begin with.
+// sign is what stands before it in the configuration.
+func checkLiteral(sign, p string) error {
 	if p == "" || p[0] != '/' {
-		return fmt.Errorf("%q does not begin with a slash: write %q", p, "/"+p)
+		return fmt.Errorf("%q does not begin with a slash: write %q", sign+p, sign+"/"+p)
 	}
-	if clean, err := resolve(p); err != nil || clean != p {
-		return fmt.Errorf("%q can never match, because slashes are merged and dots resolved before: write %q", p, clean)
+	if !isCanonical(p) {
+		const why = "can never match, because slashes are merged and dots resolved before"
+		clean, err := resolve([]byte(p))
+		if err != nil || strings.IndexByte(p, 0) >= 0 {
+			return fmt.Errorf("%q %s: remove it", sign+p, why)
+		}
+		return fmt.Errorf("%q %s: write %q", sign+p, why, sign+string(clean))
+	}
+	if decoded, ok := decodeLiteral(p); ok {
+		return fmt.Errorf("%q is compared with the decoded path: write %q", sign+p, sign+decoded)
 	}
 	return nil
+}
+
+// decodeLiteral reports whether all percent signs of p begin escapes, as in a
+// path that was copied from a browser, and what was meant. A lone % is a plain
+// one, and a regular expression can say the rest.
+func decodeLiteral(p string) (string, bool) {
+	if strings.IndexByte(p, '%') < 0 {
+		return "", false
+	}
+	b := make([]byte, 0, len(p))
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		if c == '%' {
+			var err error
+			if c, err = unescape(p[i:]); err != nil {
+				return "", false
+			}
+			i += 2
+		}
+		b = append(b, c)
+	}
+	b, err := resolve(b)
+	return string(b), err == nil
 }
 
 // match reports whether path matches, and how much of it is SCRIPT_NAME.

@@ -5,70 +5,85 @@ import (
 	"strings"
 )
 
-// The ways in which a path is refused.
+// The ways in which a path is refused. Each says what is wrong, and then the cure.
 var (
-	ErrPathStart   = errors.New("it does not begin with a slash")
-	ErrPathEscape  = errors.New("a % is not followed by two hexadecimal digits")
-	ErrPathControl = errors.New("it has a control byte, a space or a #, which must be escaped")
-	ErrPathNUL     = errors.New("it has a NUL byte")
-	ErrPathAbove   = errors.New(`its ".." lead above the root`)
+	ErrPathStart   = errors.New("it does not begin with a slash: write /path")
+	ErrPathEscape  = errors.New("a % is not followed by two hexadecimal digits: send %25 for a plain %")
+	ErrPathControl = errors.New("it has a control byte, a space or a #: percent-encode it")
+	ErrPathNUL     = errors.New("it has a NUL byte, which no worker takes: leave %00 out")
+	ErrPathAbove   = errors.New(`its ".." lead above the root: leave them out`)
 )
 
 // CanonicalPath returns the one form of a path that routing and workers use:
 // percent-decoded once, slashes merged, "." and ".." resolved, in that order. An
 // escaped slash or dot is as good as a plain one. A trailing slash stays; bytes
 // that are not UTF-8 stay. A path that is canonical already is returned as it is,
-// without an allocation. raw must not contain the query.
+// without an allocation; the work and memory for any other grow with its length
+// alone. raw must not contain the query.
+//
+// The result begins with a slash and has no empty segment but the last, and no
+// segment "." or "..". It is decoded: to canonicalize it again, encode it first,
+// or a literal % is taken for an escape.
 func CanonicalPath(raw string) (string, error) {
 	if raw == "" || raw[0] != '/' {
 		return "", ErrPathStart
 	}
-	clean := true
+	escaped, unclean := false, false
 	for i := range len(raw) {
 		switch c := raw[i]; {
+		case c == 0:
+			return "", ErrPathNUL
 		case c <= ' ', c == 0x7f, c == '#':
 			return "", ErrPathControl
 		case c == '%':
-			clean = false
+			escaped = true
 		case c == '/' && i+1 < len(raw) && (raw[i+1] == '/' || raw[i+1] == '.'):
-			clean = false
+			unclean = true
 		}
 	}
-	if clean {
+	if !escaped && !unclean {
 		return raw, nil
 	}
-	decoded, err := decode(raw)
-	if err != nil {
-		return "", err
-	}
-	return resolve(decoded)
+	return rewrite(raw)
 }
 
-// decode undoes percent-encoding once.
-func decode(raw string) (string, error) {
-	if !strings.Contains(raw, "%") {
-		return raw, nil
+// rewrite decodes and resolves into one new buffer. Both steps only shorten.
+func rewrite(raw string) (string, error) {
+	var short [256]byte // keeps what most paths need off the heap
+	b := short[:0]
+	if len(raw) > len(short) {
+		b = make([]byte, 0, len(raw))
 	}
-	b := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c == '%' {
-			if i+2 >= len(raw) {
-				return "", ErrPathEscape
-			}
-			hi, ok1 := hexDigit(raw[i+1])
-			lo, ok2 := hexDigit(raw[i+2])
-			if !ok1 || !ok2 {
-				return "", ErrPathEscape
-			}
-			if c = hi<<4 | lo; c == 0 {
-				return "", ErrPathNUL
+			var err error
+			if c, err = unescape(raw[i:]); err != nil {
+				return "", err
 			}
 			i += 2
 		}
 		b = append(b, c)
 	}
-	return string(b), nil
+	b, err := resolve(b)
+	return string(b), err
+}
+
+// unescape returns the byte that the escape at the beginning of s stands for.
+func unescape(s string) (byte, error) {
+	if len(s) < 3 {
+		return 0, ErrPathEscape
+	}
+	hi, ok1 := hexDigit(s[1])
+	lo, ok2 := hexDigit(s[2])
+	switch c := hi<<4 | lo; {
+	case !ok1 || !ok2:
+		return 0, ErrPathEscape
+	case c == 0:
+		return 0, ErrPathNUL
+	default:
+		return c, nil
+	}
 }
 
 func hexDigit(c byte) (byte, bool) {
@@ -83,29 +98,47 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// resolve merges slashes and removes dot segments.
-func resolve(p string) (string, error) {
-	b := make([]byte, 0, len(p))
-	for rest := p; ; {
-		seg, after, more := strings.Cut(rest[1:], "/") // rest begins with a slash
-		switch seg {
-		case "":
-		case ".":
+// resolve merges slashes and removes dot segments in place. p begins with a
+// slash. What is written never gets ahead of what is read: a segment is written
+// with the one slash that was read before it.
+func resolve(p []byte) ([]byte, error) {
+	w := 0 // p[:w] is done and does not end with a slash
+	for r := 0; r < len(p); {
+		begin := r + 1 // p[r] is a slash
+		for r = begin; r < len(p) && p[r] != '/'; r++ {
+		}
+		seg := p[begin:r]
+		switch string(seg) {
+		case "", ".":
 		case "..":
-			i := strings.LastIndexByte(string(b), '/')
-			if i < 0 {
-				return "", ErrPathAbove
+			if w == 0 {
+				return nil, ErrPathAbove
 			}
-			b = b[:i]
+			for w--; p[w] != '/'; w-- {
+			}
 		default:
-			b = append(append(b, '/'), seg...)
+			p[w] = '/'
+			w += 1 + copy(p[w+1:], seg)
+			continue
 		}
-		if !more {
-			if seg == "" || seg == "." || seg == ".." {
-				b = append(b, '/')
-			}
-			return string(b), nil
+		if r == len(p) { // the last segment is a directory
+			p[w] = '/'
+			w++
 		}
-		rest = "/" + after
 	}
+	return p[:w], nil
+}
+
+// isCanonical reports whether p, which is decoded already, is what
+// CanonicalPath would return for some path.
+func isCanonical(p string) bool {
+	if p == "" || p[0] != '/' || strings.Contains(p, "//") || strings.IndexByte(p, 0) >= 0 {
+		return false
+	}
+	for seg := range strings.SplitSeq(p, "/") {
+		if seg == "." || seg == ".." {
+			return false
+		}
+	}
+	return true
 }

@@ -26,13 +26,14 @@ type Route[R any] struct {
 }
 
 // Table finds the site and the route of a request. It is immutable and safe for
-// concurrent use.
+// concurrent use. The zero value has no sites.
 type Table[S, R any] struct {
 	exact, wild map[string]*compiled[S, R] // wild by what follows the first label: ".example.com"
 	other       *compiled[S, R]
 }
 
 type compiled[S, R any] struct {
+	index    int // among the sites
 	value    S
 	matchers []matcher
 	routes   []R
@@ -42,8 +43,8 @@ type compiled[S, R any] struct {
 type Match[S, R any] struct {
 	Site       S
 	Route      R
-	ScriptName string // the mount
-	PathInfo   string // the path without it
+	ScriptName string // the mount, "" when there is none
+	PathInfo   string // the path without it; "" for /blog under the mount /blog
 	Found      Found
 }
 
@@ -53,17 +54,18 @@ type Found uint8
 // What a look-up found.
 const (
 	NoSite    Found = iota // no site has the host, and none takes all the others
-	NoRoute                // the site has no route for the path
+	NoRoute                // the site has no route for the path; Site is set
 	SiteRoute              // both
 )
 
 // NewTable compiles sites. It reports every pattern that is wrong and every host
-// that two sites have.
+// that is there twice, with both places; the table is then nil. What Hosts and
+// Routes hold is copied.
 func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 	t := &Table[S, R]{exact: make(map[string]*compiled[S, R]), wild: make(map[string]*compiled[S, R])}
 	var errs []error
 	for i, s := range sites {
-		c := &compiled[S, R]{value: s.Value}
+		c := &compiled[S, R]{index: i, value: s.Value}
 		for j, r := range s.Routes {
 			m, err := compile(r.Path, r.Mount)
 			if err != nil {
@@ -72,28 +74,29 @@ func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 			c.matchers = append(c.matchers, m)
 			c.routes = append(c.routes, r.Value)
 		}
-		if err := t.add(s.Hosts, c); err != nil {
+		for _, err := range t.add(s.Hosts, c) {
 			errs = append(errs, fmt.Errorf("sites[%d]: %w", i, err))
 		}
 	}
-	return t, errors.Join(errs...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return t, nil
 }
 
-func (t *Table[S, R]) add(hosts []string, c *compiled[S, R]) error {
+func (t *Table[S, R]) add(hosts []string, c *compiled[S, R]) (errs []error) {
 	if len(hosts) == 0 {
 		if t.other != nil {
-			return errors.New("two sites without hosts: only one can take all other hosts")
+			return []error{fmt.Errorf("no hosts, but sites[%d] takes all other hosts already: give one of the two hosts", t.other.index)}
 		}
 		t.other = c
-		return nil
 	}
-	var errs []error
 	for _, h := range hosts {
 		if err := t.addHost(h, c); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 func (t *Table[S, R]) addHost(pattern string, c *compiled[S, R]) error {
@@ -105,15 +108,16 @@ func (t *Table[S, R]) addHost(pattern string, c *compiled[S, R]) error {
 	if rest, ok := strings.CutPrefix(name, "*"); ok {
 		index, key = t.wild, rest
 	}
-	if index[key] != nil {
-		return fmt.Errorf("the host %q is there twice", pattern)
+	if first := index[key]; first != nil {
+		return fmt.Errorf("the host %q is in sites[%d] already: remove one of the two", pattern, first.index)
 	}
 	index[key] = c
 	return nil
 }
 
-// CheckHost returns the normal form of a host of a site, and what is wrong with
-// it.
+// CheckHost returns the normal form of a host of a site: a name, an address, or
+// "*.example.com" for exactly one label before .example.com. The error says what
+// is wrong and, after a colon, the cure.
 func CheckHost(pattern string) (string, error) {
 	host, wild := strings.CutPrefix(pattern, "*.")
 	if strings.Contains(host, "*") {
@@ -125,6 +129,8 @@ func CheckHost(pattern string) (string, error) {
 		return "", fmt.Errorf("the host %q is not valid: %w", pattern, err)
 	case port != "" || strings.HasSuffix(host, ":"):
 		return "", fmt.Errorf("the host %q has a port: write %q", pattern, name)
+	case wild && name[0] == '[':
+		return "", fmt.Errorf("the host %q has a * before an address: write %q", pattern, name)
 	case wild:
 		return "*." + name, nil
 	}

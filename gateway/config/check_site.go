@@ -3,10 +3,11 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/netip"
-	"regexp"
+	"net/url"
 	"slices"
 	"strings"
+
+	"headgate/routing"
 )
 
 func (c *Config) checkSites(r *report) {
@@ -64,7 +65,7 @@ func (s Site) checkHosts(r *report, p path, i int, owners map[string]int) {
 			r.check(at, p.key("hosts"), msg, hint)
 			continue
 		}
-		key := strings.TrimSuffix(strings.ToLower(host), ".")
+		key, _ := routing.CheckHost(host) // "" for the site of every other host
 		first, taken := owners[key]
 		switch {
 		case !taken:
@@ -77,68 +78,6 @@ func (s Site) checkHosts(r *report, p path, i int, owners map[string]int) {
 			r.check(at, p, fmt.Sprintf("host %q already belongs to site %d", host, first+1), "a host has one site: join their routes")
 		}
 	}
-}
-
-// hostFault says what is wrong with a host of a site, with the cure after a
-// colon, or "".
-func hostFault(host string) string {
-	q := quoteShort(host)
-	name := strings.TrimSuffix(strings.TrimPrefix(host, "*."), ".")
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return ""
-	}
-	switch {
-	case host == "":
-		return "a host is empty: remove hosts for a site that takes every other host"
-	case host == "*":
-		return "\"*\" is not a host: remove hosts for a site that takes every other host"
-	case strings.Contains(host, "://"), strings.Contains(host, "/"):
-		return fmt.Sprintf("%s is a URL, not a host: write %s", q, quoteShort(bareHost(host)))
-	case strings.Contains(host, ":"):
-		return fmt.Sprintf("%s has a port: write %s; ports are set under listen", q, quoteShort(bareHost(host)))
-	case strings.Contains(name, "*"):
-		return q + " has a * that is not its first label: write it like *.example.com"
-	}
-	if len(name) > 253 {
-		return q + " is longer than 253 characters"
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if fault := labelFault(label); fault != "" {
-			return q + " " + fault
-		}
-	}
-	return ""
-}
-
-func bareHost(host string) string {
-	if _, rest, ok := strings.Cut(host, "://"); ok {
-		host = rest
-	}
-	host, _, _ = strings.Cut(host, "/")
-	host, _, _ = strings.Cut(host, ":")
-	return host
-}
-
-func labelFault(label string) string {
-	if label == "" {
-		return "has an empty label: remove the extra dot"
-	}
-	if len(label) > 63 {
-		return "has a label of more than 63 characters"
-	}
-	if label[0] == '-' || label[len(label)-1] == '-' {
-		return "has a label that begins or ends with -"
-	}
-	for _, r := range label {
-		switch {
-		case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r == '-', r == '_':
-		case r > 127:
-			return "has letters beyond ASCII: write it as its xn-- name"
-		default:
-			return fmt.Sprintf("has a %q, which no host name has", r)
-		}
-	}
-	return ""
 }
 
 // checkReach warns of routes that the ones before them leave nothing for.
@@ -170,20 +109,42 @@ func (t Route) check(r *report, p, site path) {
 	if t.Path != "" && t.Mount != "" {
 		r.check(p.key("mount"), p, "has both path and mount", "keep one of the two")
 	}
-	if msg, hint := pathFault(t.Path); msg != "" {
+	if err := routing.CheckPath(t.Path); err != nil {
+		msg, hint := splitCure(err.Error())
 		r.check(p.key("path"), p.key("path"), msg, hint)
+	} else if strings.ContainsAny(t.Path, "?#") && !strings.HasPrefix(t.Path, "~") {
+		r.warn(p.key("path"), p.key("path"), "a path is matched without its query, and this has a ? or #", "")
 	}
-	if m := t.Mount; m != "" && (!strings.HasPrefix(m, "/") || strings.ContainsAny(m, "?#")) {
-		r.check(p.key("mount"), p.key("mount"), quoteShort(m)+" is not a prefix of a path", "write it like /blog")
+	if err := routing.CheckMount(t.Mount); err != nil {
+		msg, hint := splitCure(err.Error())
+		r.check(p.key("mount"), p.key("mount"), msg, hint)
 	}
-	if d := t.Redirect; d != nil {
-		if d.To == "" {
-			r.check(p.key("redirect"), p.key("redirect"), "does not say where to", "write it like {to: /new}")
-		}
-		if !slices.Contains([]int{301, 302, 303, 307, 308}, d.Status) {
-			r.check(p.keys("redirect.status"), p.keys("redirect.status"), fmt.Sprintf("%d is not a redirect", d.Status), "write 301, 302, 303, 307 or 308")
-		}
+	if t.Redirect != nil {
+		t.Redirect.check(r, p.key("redirect"))
 	}
+	if t.Respond != nil && !isField(t.Respond.Type) {
+		r.check(p.keys("respond.type"), p.keys("respond.type"), "has a line break or a control character", "write it like text/html; charset=utf-8")
+	}
+}
+
+func (d *Redirect) check(r *report, p path) {
+	u, err := url.Parse(d.To)
+	switch {
+	case d.To == "":
+		r.check(p, p, "does not say where to", "write it like {to: /new}")
+	case err != nil || !isField(d.To) || strings.Contains(d.To, " "):
+		r.check(p.key("to"), p.key("to"), quoteShort(d.To)+" is not a path or a URL", "write it like /new or https://example.com/")
+	case u.Scheme == "" && !strings.HasPrefix(d.To, "/"):
+		r.check(p.key("to"), p.key("to"), quoteShort(d.To)+" is neither a path nor a whole URL", fmt.Sprintf("write %q or %q", "/"+d.To, "https://"+d.To))
+	}
+	if !slices.Contains([]int{301, 302, 303, 307, 308}, d.Status) {
+		r.check(p.key("status"), p.key("status"), fmt.Sprintf("%d is not a redirect", d.Status), "write 301, 302, 303, 307 or 308")
+	}
+}
+
+// isField reports whether s can be the value of a header field.
+func isField(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func count(conditions ...bool) (n int) {
@@ -193,19 +154,4 @@ func count(conditions ...bool) (n int) {
 		}
 	}
 	return n
-}
-
-func pathFault(s string) (msg, hint string) {
-	switch {
-	case s == "":
-	case strings.HasPrefix(s, "~"):
-		if _, err := regexp.Compile(s[1:]); err != nil {
-			return err.Error(), "the syntax is that of RE2"
-		}
-	case !strings.HasPrefix(strings.TrimPrefix(s, "="), "/"):
-		return quoteShort(s) + " does not begin with /", "write /prefix/, =/exact or ~regular expression"
-	case strings.ContainsAny(s, "?#"):
-		return quoteShort(s) + " has a ? or #, which no path has", "a route matches paths only"
-	}
-	return "", ""
 }

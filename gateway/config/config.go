@@ -55,7 +55,7 @@ type Admin struct {
 }
 
 // Limits bound what one client may cost. A key that is absent, which in Go is 0,
-// has its default.
+// has its default; below 0 it is off.
 type Limits struct {
 	HeaderBytes Size `yaml:"header_bytes"` // head of a request (64KiB); over it: 431
 	Headers     int  `yaml:"headers"`      // header lines of a request (100); over it: 431
@@ -82,6 +82,3 @@ type RouteLimits struct {
 
 // UseHTTP3 reports whether the https listeners also serve HTTP/3.
 func (l Listen) UseHTTP3() bool { return len(l.HTTPS) > 0 && (l.HTTP3 == nil || *l.HTTP3) }
-
-// IsOff reports whether a duration of a Config means "off".
-func IsOff(d time.Duration) bool { return d < 0 }

@@ -56,7 +56,7 @@ func TestDesignSample(t *testing.T) {
 	shop := pool(config.Member{Address: "unix:/run/shop/uwsgi.sock"}, config.Member{Address: "10.0.0.7:3031"})
 	shop.UWSGI.Vars = map[string]string{"DJANGO_SETTINGS_MODULE": "shop.settings"}
 	want := &config.Config{
-		Listen: config.Listen{HTTP: []string{":80"}, HTTPS: []string{":443"}, HTTP3: new(true), TrustedProxies: []string{}},
+		Listen: config.Listen{HTTP: []string{":80"}, HTTPS: []string{":443"}, HTTP3: new(true)},
 		TLS: certs.Options{
 			Issuer: "auto", Email: "ops@example.com", Storage: "file:/var/lib/headgate", MinVersion: "1.2",
 			Certificates: []certs.Pair{{Cert: "/etc/ssl/shop.pem", Key: "/etc/ssl/shop.key"}},
@@ -199,9 +199,6 @@ func TestMarshalRoundTrip(t *testing.T) {
 		c.Tracing.Headers = nil // hidden on purpose
 		back := parse(t, string(c.Marshal()))
 		c.Warnings, back.Warnings = nil, nil
-		if len(c.Listen.TrustedProxies) == 0 {
-			c.Listen.TrustedProxies = nil
-		}
 		if diff := cmp.Diff(c, back); diff != "" {
 			t.Errorf("%s: Parse(Marshal(c)) differs (-want +got):\n%s\n%s", file, diff, c.Marshal())
 		}

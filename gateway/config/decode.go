@@ -201,6 +201,9 @@ func (d *decoder) list(n *node, v reflect.Value, p path) {
 		d.r.decodeErr(n.at, p, "want a list, got "+n.what(), hint)
 		return
 	}
+	if len(items) == 0 {
+		return // as if it were absent, so that both are equal
+	}
 	out := reflect.MakeSlice(v.Type(), len(items), len(items))
 	for i, item := range items {
 		d.r.places[p.item(i).id()] = span{item.at, item.at}

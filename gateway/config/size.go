@@ -33,8 +33,21 @@ type sizeUnit struct {
 // sizeUnits are in the order in which String and ParseSize try them.
 func sizeUnits() []sizeUnit {
 	return []sizeUnit{
-		{"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3},
-		{"G", GiB}, {"M", MiB}, {"K", KiB}, {"g", GiB}, {"m", MiB}, {"k", KiB}, {"B", 1}, {"", 1},
+		{"GiB", GiB},
+		{"MiB", MiB},
+		{"KiB", KiB},
+		{"GB", 1e9},
+		{"MB", 1e6},
+		{"kB", 1e3},
+		{"KB", 1e3},
+		{"G", GiB},
+		{"M", MiB},
+		{"K", KiB},
+		{"g", GiB},
+		{"m", MiB},
+		{"k", KiB},
+		{"B", 1},
+		{"", 1},
 	}
 }
 

@@ -38,6 +38,9 @@ func parseYAML(data []byte) (root *node, faults []*syntaxError) {
 	if at, ok := invalidUTF8(data); ok {
 		return nil, []*syntaxError{{at, "this is not UTF-8 text", "save the file as UTF-8"}}
 	}
+	if signs(data) > 2*maxTokens {
+		return nil, []*syntaxError{tooMuch(place{1, 1})}
+	}
 	tokens := lexer.Tokenize(string(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))))
 	if err := checkTokens(tokens); err != nil {
 		return nil, []*syntaxError{err}
@@ -76,10 +79,29 @@ func invalidUTF8(data []byte) (place, bool) {
 	return at, false
 }
 
+func tooMuch(at place) *syntaxError {
+	return &syntaxError{at, fmt.Sprintf("more than %d values and signs", maxTokens), "is it a configuration?"}
+}
+
+// signs counts the bytes outside of comment lines that can part tokens, so that
+// the lexer is not given what would fill the memory with them.
+func signs(data []byte) (n int) {
+	for line := range bytes.Lines(data) {
+		if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("#")) {
+			for _, b := range line {
+				if strings.IndexByte("[]{},:-?&*!|>'\"%@`#\n", b) >= 0 {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // checkTokens bounds what the recursive parser is given.
 func checkTokens(tokens token.Tokens) *syntaxError {
 	if len(tokens) > maxTokens {
-		return &syntaxError{tokenPlace(tokens[maxTokens]), fmt.Sprintf("more than %d values and signs", maxTokens), "split the service into several gateways"}
+		return tooMuch(tokenPlace(tokens[maxTokens]))
 	}
 	depth, line, onLine := 0, 0, 0
 	for _, t := range tokens {

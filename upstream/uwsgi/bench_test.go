@@ -1,104 +1,137 @@
 package uwsgi_test
 
 import (
-	"bytes"
 	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"headgate/upstream/uwsgi"
+	"headgate/upstream/uwsgi/uwsgitest"
 )
 
-// browserHeader is what Chromium sends with a page of a site with a login.
-var browserHeader = fieldList{
-	{"Connection", "keep-alive"},
-	{"Cache-Control", "max-age=0"},
-	{"sec-ch-ua", `"Chromium";v="146", "Not.A/Brand";v="99"`},
-	{"sec-ch-ua-mobile", "?0"},
-	{"sec-ch-ua-platform", `"Linux"`},
-	{"Upgrade-Insecure-Requests", "1"},
-	{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/146.0.0.0 Safari/537.36"},
-	{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
-	{"Sec-Fetch-Site", "same-origin"},
-	{"Sec-Fetch-Mode", "navigate"},
-	{"Sec-Fetch-User", "?1"},
-	{"Sec-Fetch-Dest", "document"},
-	{"Referer", "https://shop.example.com/cart"},
-	{"Accept-Encoding", "gzip, deflate, br, zstd"},
-	{"Accept-Language", "en-US,en;q=0.9"},
-	{"Cookie", "csrftoken=Zk3JmXq7r0cVvWq1; sessionid=n2l9p0u8w1xk3y7e5b4c6d2f1a9z8q7s"},
-	{"X-Forwarded-For", "192.0.2.7"},
-	{"X-Forwarded-Proto", "https"},
-	{"X-Forwarded-Host", "shop.example.com"},
+// benchHeader is what a browser sends.
+var benchHeader = uwsgi.HeaderFields{
+	"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
+	"Accept":     {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}, "Accept-Language": {"en-US,en;q=0.5"},
+	"Accept-Encoding": {"gzip, deflate, br, zstd"}, "Cookie": {"sessionid=0123456789abcdef0123456789abcdef; csrftoken=0123456789abcdef"},
 }
 
-func BenchmarkEncode(b *testing.B) {
-	for _, d := range []uwsgi.Dialect{uwsgi.DialectUWSGI, uwsgi.DialectGunicorn} {
-		b.Run(d.String(), func(b *testing.B) {
-			req := simpleGet()
-			req.Scheme, req.PathInfo, req.Header = "https", "/cart/items/42/", browserHeader
-			req.Extra = []uwsgi.Var{{Key: "HTTP_X_REQUEST_ID", Value: "01JD7Y5V7N0Q2E9K3M4R8T6W1Z"}}
-			con := uwsgi.NewConstants(uwsgi.Options{Vars: map[string]string{"DJANGO_SETTINGS_MODULE": "shop.settings"}})
-			var e uwsgi.Encoder
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := e.Encode(req, con, d, false); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.SetBytes(int64(e.Size()))
-		})
-	}
-}
+const benchAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nX-Frame-Options: DENY\r\nContent-Length: 13\r\n" +
+	"Vary: Cookie\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n\r\nHello, world!"
 
-// An Encoder that has seen a request of the kind allocates nothing.
-func TestEncodeDoesNotAllocate(t *testing.T) {
-	req := simpleGet()
-	req.Header = browserHeader
-	req.Body, req.ContentLength = bytes.NewReader(nil), 12345
-	var e uwsgi.Encoder
-	if n := testing.AllocsPerRun(100, func() {
-		req.PathInfo = "/é"
-		for _, d := range []uwsgi.Dialect{uwsgi.DialectUWSGI, uwsgi.DialectGunicorn} {
-			if _, err := e.Encode(req, nil, d, true); err != nil {
-				t.Error(err)
-			}
-		}
-	}); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkParseVars(b *testing.B) {
-	req := simpleGet()
-	req.Header = browserHeader
-	var e uwsgi.Encoder
-	packet, err := e.Encode(req, nil, uwsgi.DialectUWSGI, false)
+// rawWorker answers every connection with answer after one read, so that its
+// own cost is small and free of allocations per request.
+func rawWorker(b *testing.B, answer string) uwsgi.Address {
+	b.Helper()
+	dir, err := os.MkdirTemp("", "hg")
 	if err != nil {
 		b.Fatal(err)
 	}
+	path := filepath.Join(dir, "b.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		l.Close()
+		os.RemoveAll(dir)
+	})
+	go func() {
+		buf, out := make([]byte, 64<<10), []byte(answer)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := c.Read(buf); err == nil {
+				c.Write(out)
+			}
+			c.Close()
+		}
+	}()
+	return uwsgi.Address{Network: "unix", Addr: path}
+}
+
+func benchmarkDo(b *testing.B, addr uwsgi.Address, req *uwsgi.Request) {
+	b.Helper()
+	tr := newTransport(b, addr, uwsgi.Options{Dialect: uwsgi.DialectUWSGI})
+	var buf [32 << 10]byte
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := uwsgi.ParseVars(packet[4:]); err != nil {
+		resp, err := tr.Do(b.Context(), req)
+		if err != nil {
 			b.Fatal(err)
 		}
+		for {
+			if _, err := resp.Body.Read(buf[:]); err == io.EOF {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
+		}
+		resp.Body.Close()
 	}
 }
 
-func BenchmarkSpool(b *testing.B) {
-	for name, n := range map[string]int{"form": 300, "file": 8 << 20} {
-		b.Run(name, func(b *testing.B) {
-			s := uwsgi.Spooler{Dir: b.TempDir()}
-			body := bytes.NewReader(make([]byte, n))
-			b.SetBytes(int64(n))
-			b.ReportAllocs()
-			for b.Loop() {
-				body.Seek(0, io.SeekStart)
-				spool, err := s.Read(body, -1)
-				if err != nil {
-					b.Fatal(err)
-				}
-				spool.Close()
+func BenchmarkDo(b *testing.B) {
+	req := get("/")
+	req.Header = benchHeader
+	benchmarkDo(b, rawWorker(b, benchAnswer), req)
+}
+
+// BenchmarkDial is what a connection alone costs on both sides.
+func BenchmarkDial(b *testing.B) {
+	addr := rawWorker(b, benchAnswer)
+	packet := []byte("x")
+	var buf [4096]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := net.Dial("unix", addr.Addr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Write(packet)
+		for {
+			if _, err := c.Read(buf[:]); err != nil {
+				break
 			}
-		})
+		}
+		c.Close()
+	}
+}
+
+func BenchmarkDoReused(b *testing.B) {
+	answer := uwsgitest.Gunicorn(uwsgitest.KeepAlive, "Hello, world!")
+	w := uwsgitest.Start(b, func(c *uwsgitest.Conn) {
+		buf := make([]byte, 64<<10)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			c.Send(answer)
+		}
+	})
+	req := get("/")
+	req.Header = benchHeader
+	tr := newTransport(b, w.Addr(), uwsgi.Options{Dialect: uwsgi.DialectGunicorn})
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := tr.Do(b.Context(), req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+}
+
+func BenchmarkParseResponseHead(b *testing.B) {
+	head := []byte(benchAnswer)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, _, _, err := uwsgi.ParseResponseHead(head); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

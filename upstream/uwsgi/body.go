@@ -191,7 +191,7 @@ func (b *Body) readChunked(p []byte) (int, error) {
 			b.complete(b.x.in.len() > 0)
 			return 0, io.EOF
 		}
-		b.armed()
+		b.arm()
 		if n, err := b.x.read(b.x.fill); n == 0 {
 			return 0, b.x.cut(err)
 		}
@@ -206,7 +206,7 @@ func (b *Body) take(p []byte) (int, error) {
 		if b.whole {
 			return 0, io.EOF
 		}
-		b.armed()
+		b.arm()
 		if len(p) >= inflowBytes/2 || b.framing == frameLength && int64(len(p)) == b.left {
 			return b.x.read(func() (int, error) { return b.x.conn.Read(p) })
 		}
@@ -219,9 +219,9 @@ func (b *Body) take(p []byte) (int, error) {
 	return n, nil
 }
 
-// armed starts the clock of one read. While the request is still being sent the
+// arm starts the clock of one read. While the request is still being sent the
 // sender watches the time.
-func (b *Body) armed() {
+func (b *Body) arm() {
 	if s := b.x.send; s == nil || s.over() {
 		b.x.conn.armRead(b.x.t.responseTimeout)
 	}

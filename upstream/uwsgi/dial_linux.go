@@ -22,6 +22,12 @@ func dialUnix(name string, s *scratch) (*conn, error) {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
-	f := &fileConn{File: os.NewFile(uintptr(fd), name), name: name}
-	return &conn{Conn: f, bare: f, unix: true}, nil
+	var both struct { // one piece of memory
+		conn conn
+		file fileConn
+	}
+	c, f := &both.conn, &both.file
+	f.File, f.name = os.NewFile(uintptr(fd), name), name
+	c.Conn, c.bare, c.unix = f, f, true
+	return c, nil
 }

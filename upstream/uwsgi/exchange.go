@@ -3,11 +3,12 @@ package uwsgi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type exchange struct {
 	unwatch func() bool     // nil if ctx never ends
 	conn    *conn
 	in      inflow
+	head    head
 	send    *sender // nil when the first write took the whole body
 
 	released atomic.Bool // conn is closed or put aside, by whoever set this
@@ -190,7 +192,16 @@ func (x *exchange) read(f func() (int, error)) (int, error) {
 	}
 	n, err := f()
 	x.got += int64(n)
+	if err == io.EOF && x.wasReset() {
+		err = syscall.ECONNRESET
+	}
 	return n, err
+}
+
+// wasReset reports whether EOF stands for a reset: the kernel tells of it only
+// once, and that may have been to a write.
+func (x *exchange) wasReset() bool {
+	return errors.Is(x.writeErr, syscall.ECONNRESET) || x.send != nil && x.send.sawReset()
 }
 
 func (x *exchange) fill() (int, error) { return x.in.fill(x.conn) }
@@ -198,12 +209,12 @@ func (x *exchange) fill() (int, error) { return x.in.fill(x.conn) }
 // readResponse reads heads up to the final one.
 func (x *exchange) readResponse(req *Request) *Error {
 	for range maxInterim + 1 {
-		h, e := x.readHead()
-		if e != nil {
+		if e := x.readHead(); e != nil {
 			return e
 		}
+		h := &x.head
 		if !h.interim() {
-			return x.accept(req, &h)
+			return x.accept(req, h)
 		}
 		if req.Interim != nil {
 			req.Interim(h.status, h.header)
@@ -212,29 +223,28 @@ func (x *exchange) readResponse(req *Request) *Error {
 	return x.bad(fmt.Sprintf("more than %d interim responses", maxInterim), "")
 }
 
-func (x *exchange) readHead() (head, *Error) {
+func (x *exchange) readHead() *Error {
 	for scanned := 0; ; {
 		b := x.in.bytes()
 		if len(b) > 0 && !bytes.HasPrefix(b, []byte("HTTP/")) {
 			if cause, cure := notHTTP(b); cause != "" {
-				return head{}, x.bad(cause, cure)
+				return x.bad(cause, cure)
 			}
 		}
 		end := headEnd(b, scanned)
 		switch {
 		case end > maxHeadBytes, end < 0 && len(b) > maxHeadBytes:
-			return head{}, x.bad(fmt.Sprintf("the response's head is larger than %d KiB", maxHeadBytes>>10), "the app sends too many or too long headers")
+			return x.bad(fmt.Sprintf("the response's head is larger than %d KiB", maxHeadBytes>>10), "the app sends too many or too long headers")
 		case end >= 0:
-			h, err := parseHead(b[:end])
-			if err != nil {
-				return head{}, x.bad(err.Error(), "")
+			if err := x.head.parse(b[:end]); err != nil {
+				return x.bad(err.Error(), "")
 			}
 			x.in.r += end
-			return h, nil
+			return nil
 		}
 		scanned = len(b)
 		if _, err := x.read(x.fill); err != nil {
-			return head{}, x.noHead(err)
+			return x.noHead(err)
 		}
 	}
 }
@@ -250,7 +260,7 @@ func (x *exchange) accept(req *Request, h *head) *Error {
 	switch {
 	case h.status == http.StatusSwitchingProtocols:
 		return x.upgrade(req)
-	case h.bodyless() || strings.EqualFold(req.Method, http.MethodHead):
+	case h.bodyless() || req.Method == http.MethodHead:
 		if h.status == http.StatusNoContent {
 			x.resp.ContentLength = 0
 		}

@@ -96,10 +96,11 @@ func TestPermissionDenied(t *testing.T) {
 func fullBacklog(t *testing.T) (addr uwsgi.Address, accept func()) {
 	t.Helper()
 	path := filepath.Join(shortDir(t), "full.sock")
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	syscall.CloseOnExec(fd)
 	t.Cleanup(func() { syscall.Close(fd) })
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)

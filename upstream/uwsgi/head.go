@@ -49,23 +49,23 @@ func headEnd(b []byte, from int) int {
 	return -1
 }
 
-// parseHead reads a whole head, with its empty line: a status line of any
-// version of HTTP or none, then fields. Lines end in CRLF or LF. Without a
-// status line the CGI field Status counts, wherever it stands, and without that
-// it is 302 if there is a Location and 200 otherwise.
+// parse reads a whole head, with its empty line: a status line of any version of
+// HTTP or none, then fields. Lines end in CRLF or LF. Without a status line the
+// CGI field Status counts, wherever it stands, and without that it is 302 if
+// there is a Location and 200 otherwise.
 //
 // All strings of the result share one copy of b.
-func parseHead(b []byte) (head, error) {
+func (h *head) parse(b []byte) error {
 	text := string(b)
-	h := head{length: -1}
+	*h = head{length: -1}
 	if strings.HasPrefix(text, "HTTP/") {
 		line, rest := cutLine(text)
 		if err := h.statusLine(line); err != nil {
-			return head{}, err
+			return err
 		}
 		text = rest
 	}
-	return h, h.fields(text)
+	return h.fields(text)
 }
 
 // cutLine takes the first line off s, without its line end.

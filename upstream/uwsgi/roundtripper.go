@@ -86,10 +86,14 @@ func upgradeOf(r *http.Request) string {
 // takeBody spools r's body, so that it can be sent again and no Read of the
 // caller's body outlives RoundTrip. Without a body it returns an empty Spool.
 func takeBody(req *Request, r *http.Request) (io.Closer, error) {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+	if r.Body == nil || r.Body == http.NoBody {
 		return http.NoBody, nil
 	}
-	s, err := new(Spooler).Read(r.Body, r.ContentLength)
+	size := r.ContentLength
+	if size == 0 {
+		size = -1 // to package net/http that means that it is not known
+	}
+	s, err := new(Spooler).Read(r.Body, size)
 	if err != nil {
 		return nil, err
 	}

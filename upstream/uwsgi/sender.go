@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // sender sends the rest of a request's body while the response is being read.
@@ -18,6 +19,9 @@ type sender struct {
 	mu       sync.Mutex // guards the two below
 	reading  bool       // a Read of body is going on
 	stopping bool       // no more bytes are wanted: no Read begins any more
+
+	writing sync.Mutex // held while the kernel is given bytes; guards reset
+	reset   bool       // a write ate the connection's ECONNRESET
 
 	whole   atomic.Bool // every byte has been handed to the kernel
 	bodyErr atomic.Pointer[error]
@@ -90,8 +94,7 @@ func (s *sender) leave() bool {
 // out only when neither direction moves.
 func (s *sender) write(p []byte) bool {
 	for len(p) > 0 {
-		s.x.conn.armWrite(s.x.t.responseTimeout)
-		n, err := s.x.conn.Write(p)
+		n, err := s.push(p)
 		if p = p[n:]; err == nil || len(p) == 0 {
 			continue
 		}
@@ -101,6 +104,24 @@ func (s *sender) write(p []byte) bool {
 		}
 	}
 	return true
+}
+
+func (s *sender) push(p []byte) (int, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.x.conn.armWrite(s.x.t.responseTimeout)
+	n, err := s.x.conn.Write(p)
+	s.reset = s.reset || errors.Is(err, syscall.ECONNRESET)
+	return n, err
+}
+
+// sawReset reports whether the end that the reader has met was a reset. It ends
+// the sending: there is nobody to send to.
+func (s *sender) sawReset() bool {
+	s.x.conn.interrupt()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.reset
 }
 
 // halt stops sending, closes nothing, and waits until body is not read any more:

@@ -162,9 +162,11 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 		return nil, canceled(&Error{Stage: StageDial, Addr: t.name, NeverRan: true}, ctx)
 	}
 	if t.Dialect() == DialectAuto && DialectMatters(req.PathInfo) {
-		if d := t.ask(ctx, s); d != DialectAuto {
-			t.found.Store(uint32(d))
+		d, e := t.ask(ctx, s)
+		if e != nil {
+			return nil, e
 		}
+		t.found.CompareAndSwap(uint32(DialectAuto), uint32(d))
 	}
 	dialect := t.Dialect()
 	packet, err := s.enc.Encode(req, t.constants, dialect, dialect == DialectGunicorn && t.idle.full())
