@@ -37,6 +37,7 @@ func (x *exchange) takeBody() *failure {
 	in := &clientBody{x: x}
 	if x.route.stream && r.ContentLength > 0 {
 		x.req.Body, x.req.ContentLength = in, r.ContentLength
+		x.req.StopBody = func() { x.rc.SetReadDeadline(time.Unix(1, 0)) } // the worker wants no more
 		return nil
 	}
 	s, err := x.route.spooler.Read(in, r.ContentLength)

@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"headgate/gateway/relay"
+	"headgate/gateway/tracing"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
@@ -15,7 +17,10 @@ import (
 // answer is a worker's response with the lease that it keeps busy.
 type answer struct {
 	*uwsgi.Response
+	x     *exchange
 	lease upstream.Lease[*backend]
+	begun time.Time
+	span  *tracing.Span
 	freed bool
 }
 
@@ -24,6 +29,9 @@ type answer struct {
 func (a *answer) free() {
 	if !a.freed {
 		a.freed = true
+		now := time.Now()
+		a.x.entry.Worker += now.Sub(a.begun)
+		a.span.Finish(now, "", nil)
 		a.lease.Transport().counters.End()
 		a.lease.Release()
 	}

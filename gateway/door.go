@@ -111,7 +111,7 @@ func (d *door) newServers(s serverSettings) *servers {
 		IdleTimeout:                  s.idleTimeout,
 		MaxHeaderBytes:               s.headBytes + headSlack,
 		Protocols:                    protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: 256 << 10, WriteByteTimeout: s.idleTimeout},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 256 << 10, WriteByteTimeout: s.idleTimeout},
 		ConnState:                    d.countConn,
 		ErrorLog:                     d.g.httpLog,
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headgate/gateway/forwarded"
+	"headgate/gateway/tracing"
 	"headgate/routing"
 )
 
@@ -22,11 +23,25 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	gen := g.current.Load()
 	x := g.exchanges.get(d, gen, w, r)
 	defer x.leave()
-	if f := x.enter(); f != nil {
+	f := x.enter()
+	if g.tracer != nil {
+		x.startSpan()
+	}
+	if f != nil {
 		x.fail(f)
 		return
 	}
 	x.route.action.serve(x)
+}
+
+func (x *exchange) startSpan() {
+	h := x.r.Header
+	x.span = x.d.g.tracer.Start(tracing.Request{
+		Traceparent: h.Get("Traceparent"), Tracestate: strings.Join(h["Tracestate"], ","),
+		Start: x.entry.Time, Method: x.r.Method, Scheme: x.scheme, Host: x.host, Path: x.path,
+		Proto: x.r.Proto, Client: x.client.Addr(), UserAgent: h.Get("User-Agent"),
+	})
+	x.span.SetRoute(x.site.name, x.route.name)
 }
 
 // leave ends the exchange and turns a panic of ours into a clear answer. The

@@ -129,9 +129,9 @@ func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 	b := lease.Transport()
 	b.counters.Begin()
 	resp, err := b.Do(ctx, &x.req)
-	ended := time.Now()
-	x.entry.Worker += ended.Sub(begun)
 	if err != nil {
+		ended := time.Now()
+		x.entry.Worker += ended.Sub(begun)
 		kind := failureOf(err)
 		span.Finish(ended, kind.String(), err)
 		b.counters.End()
@@ -139,8 +139,7 @@ func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 		lease.Release()
 		return nil, err
 	}
-	span.Finish(ended, "", nil)
-	return &answer{Response: resp, lease: lease}, nil
+	return &answer{Response: resp, x: x, lease: lease, begun: begun, span: span}, nil
 }
 
 // traceTo makes span the parent of what the app records. Without one, what the

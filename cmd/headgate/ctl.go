@@ -14,7 +14,6 @@ import (
 	"headgate/gateway/admin"
 	"headgate/gateway/config"
 	"headgate/gateway/stats"
-	"headgate/tls/certs"
 )
 
 // socketFlags say which running gateway is meant.
@@ -117,19 +116,4 @@ func total(f stats.Failures) (n uint64) {
 		n += v
 	}
 	return n
-}
-
-func newTrust() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "trust", Short: "Install the root of the local authority into this machine's trust stores", Args: noArgs,
-		Long: `Install the root of the local authority, which makes certificates for localhost
-and other local names, into the trust stores of the system and of this user's
-browsers (Chromium and Firefox, which need certutil from libnss3-tools).`,
-	}
-	return trustCommand(cmd, certs.Machine.Trust, "trusts the local authority now", "trusts the local authority already")
-}
-
-func newUntrust() *cobra.Command {
-	cmd := &cobra.Command{Use: "untrust", Short: "Take the root of the local authority out of this machine's trust stores", Args: noArgs}
-	return trustCommand(cmd, certs.Machine.Untrust, "no longer trusts the local authority", "did not trust the local authority")
 }

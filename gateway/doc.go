@@ -1,0 +1,23 @@
+// Package gateway is the running server: it binds addresses, speaks HTTP/1.1,
+// HTTP/2 and HTTP/3 on them, and takes every request through one handler to the
+// route that answers, mostly a pool of WSGI workers.
+//
+//	gw := gateway.New(gateway.Setup{Load: load, Log: log})
+//	err := gw.Run(ctx)             // serves until ctx ends, then drains
+//	generation, err := gw.Reload(ctx) // from another goroutine
+//	snapshot := gw.Snapshot()
+//
+// The way of a request: door.ServeHTTP takes the generation of the moment;
+// exchange.enter decides limits, target, client, host and route; the route's
+// action answers: passTo takes the body (body.go), sends the request to a member
+// (proxy.go) and delivers the answer (deliver.go). Errors become statuses and
+// pages in one place (respond.go).
+//
+// The way of a reload: everything of a generation is built first, then swapped
+// (reload.go). Doors, their connections and the counters outlive generations.
+//
+// Limits: HTTP/1.1 and HTTP/2 are those of net/http, HTTP/3 that of quic-go. A
+// reason phrase of the worker's is not passed on; an absolute-form target wins
+// over a Host field that differs (RFC 9112, 3.2.2) where other disagreements are
+// refused; there is no extended CONNECT.
+package gateway
