@@ -116,9 +116,8 @@ wait_for() {
 stop() {
   [ -n "$1" ] || return 0
   kill -s "$2" "$1" 2>/dev/null || return 0
-  wait_for "$3" gone "$1" || kill -s KILL "$1" 2>/dev/null
-  wait "$1" 2>/dev/null
-  return 0
+  wait_for "$3" gone "$1" || kill -s KILL "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
 }
 
 # gone PID: ended, if only as a zombie that its shell has not waited for.

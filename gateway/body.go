@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"headgate/upstream/uwsgi"
@@ -37,7 +38,7 @@ func (x *exchange) takeBody() *failure {
 	in := &clientBody{x: x}
 	if x.route.stream && r.ContentLength > 0 {
 		x.req.Body, x.req.ContentLength = in, r.ContentLength
-		x.req.StopBody = func() { x.rc.SetReadDeadline(time.Unix(1, 0)) } // the worker wants no more
+		x.req.StopBody = in.stop
 		return nil
 	}
 	s, err := x.route.spooler.Read(in, r.ContentLength)
@@ -92,12 +93,27 @@ func isTimeout(err error) bool {
 
 // clientBody reads the body of a request, counts it, and gives the client the
 // configured time for each piece.
-type clientBody struct{ x *exchange }
+type clientBody struct {
+	x       *exchange
+	stopped atomic.Bool
+}
+
+// stop makes a Read that waits return: the worker wants no more of the body.
+func (b *clientBody) stop() {
+	b.stopped.Store(true)
+	b.x.rc.SetReadDeadline(past)
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 func (b *clientBody) Read(p []byte) (int, error) {
 	x := b.x
 	if t := x.route.bodyIdle; t > 0 {
 		x.rc.SetReadDeadline(time.Now().Add(t)) // without it the read only waits for the client to go
+		if b.stopped.Load() {
+			x.rc.SetReadDeadline(past)
+		}
 	}
 	n, err := x.r.Body.Read(p)
 	x.entry.BytesIn += int64(n)

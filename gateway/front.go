@@ -163,6 +163,8 @@ func afterAuthority(target string) string {
 	}
 	i := strings.IndexAny(rest, "/?")
 	switch {
+	case rest == "", i == 0: // no host: not valid (RFC 9110, 4.2.1)
+		return target
 	case i < 0:
 		return "/"
 	case rest[i] == '?':

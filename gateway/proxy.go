@@ -77,9 +77,10 @@ func (x *exchange) describeRequest() {
 }
 
 // interim hands on what the worker says before its final answer: 103 alone means
-// something to a client; 100 has been answered when the body was read.
+// something to a client; 100 has been answered when the body was read. HTTP/1.0
+// knows none of them (RFC 9110, 15.2).
 func (x *exchange) interim(status int, header http.Header) {
-	if status != http.StatusEarlyHints {
+	if status != http.StatusEarlyHints || !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
 	h := x.Header()
@@ -100,11 +101,12 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 			return ans, nil
 		}
 		wait, again := a.pool.Options().Retry.Again(&x.tried, err, idempotent(x.r.Method), x.replayable())
-		if !again || !x.rewind() {
+		tried := x.tried.Attempts() >= a.pool.Members() // there is nobody else to ask
+		if !again || tried && tooLarge(err) || !x.rewind() {
 			return nil, err
 		}
 		a.pool.counters.Retry()
-		if x.tried.Attempts() >= a.pool.Members() && !sleep(ctx, wait) {
+		if tried && !sleep(ctx, wait) {
 			return nil, err
 		}
 	}
@@ -154,6 +156,11 @@ func (x *exchange) traceTo(span *tracing.Span) {
 	if state := span.TraceState(); state != "" {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_TRACESTATE", Value: state})
 	}
+}
+
+func tooLarge(err error) bool {
+	var e *uwsgi.Error
+	return errors.As(err, &e) && e.Kind == uwsgi.KindTooLarge
 }
 
 func failureOf(err error) stats.Failure {

@@ -58,10 +58,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func report(w io.Writer, err error) {
 	var list config.Errors
 	if errors.As(err, &list) {
-		fmt.Fprintln(w, err)
+		fmt.Fprint(w, list.Detail())
 		return
 	}
-	fmt.Fprintf(w, "headgate: %s\n", strings.TrimSpace(err.Error()))
+	for line := range strings.Lines(strings.TrimSpace(err.Error())) { // joined errors have a line each
+		fmt.Fprintf(w, "headgate: %s\n", strings.TrimSuffix(line, "\n"))
+	}
 	var hint hintError
 	if errors.As(err, &hint) {
 		fmt.Fprintf(w, "headgate: hint: %s\n", hint.hint)
@@ -102,10 +104,11 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	err := fmt.Errorf("unknown command %q", name)
+	if notBuilt[name] {
+		return usageError{fmt.Errorf("the command %q is not supported yet", name)}
+	}
 	if s := cmd.SuggestionsFor(name); len(s) > 0 {
 		err = fmt.Errorf("%w (did you mean %q?)", err, s[0])
-	} else if notBuilt[name] {
-		err = fmt.Errorf("the command %q is not supported yet", name)
 	}
 	return usageError{err}
 }

@@ -183,18 +183,20 @@ func (b *Body) readChunked(p []byte) (int, error) {
 			total += copy(p[total:], data)
 			b.x.in.r += used
 		}
+		if b.coding.done() {
+			b.complete(b.x.in.len() > 0)
+		}
 		switch {
 		case total > 0:
-			b.settle()
 			return total, nil
 		case b.coding.done():
-			b.complete(b.x.in.len() > 0)
 			return 0, io.EOF
 		}
 		b.arm()
 		if n, err := b.x.read(b.x.fill); n == 0 {
 			return 0, b.x.cut(err)
 		}
+		b.settle() // once per fill: it walks through the buffer
 	}
 }
 

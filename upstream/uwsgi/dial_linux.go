@@ -1,12 +1,8 @@
 package uwsgi
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
-// dialUnix connects to a unix socket: socket and connect, and what the runtime's
-// poller needs. An error is a bare errno; EAGAIN means a full listen queue.
+// dialUnix connects to a unix socket: socket and connect, nothing more. An error is a bare errno; EAGAIN means a full listen queue.
 func dialUnix(name string, s *scratch) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -27,7 +23,7 @@ func dialUnix(name string, s *scratch) (*conn, error) {
 		file fileConn
 	}
 	c, f := &both.conn, &both.file
-	f.File, f.name = os.NewFile(uintptr(fd), name), name
+	f.fd, f.name = fd, name
 	c.Conn, c.bare, c.unix = f, f, true
 	return c, nil
 }

@@ -109,3 +109,12 @@ func TestBadChunks(t *testing.T) {
 		}
 	}
 }
+
+func TestLargeHead(t *testing.T) {
+	fields := strings.Repeat("A: "+strings.Repeat("x", 1000)+"\r\n", 60)
+	w := answerer(t, "HTTP/1.1 200 OK\r\n"+fields+"Content-Length: 5\r\n\r\nhello")
+	resp, body := do(t, newTransport(t, w.Addr(), uwsgi.Options{}), get("/"))
+	if len(resp.Header["A"]) != 60 || body != "hello" {
+		t.Errorf("got %d fields and %q", len(resp.Header["A"]), body)
+	}
+}

@@ -1,0 +1,29 @@
+package gateway_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
+// copyAll reads conn to its end, which must come within patience.
+func copyAll(to io.Writer, conn net.Conn) (int64, error) {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return io.Copy(to, conn)
+}
+
+// wait waits until c is closed or has something.
+func wait[T any](t *testing.T, c <-chan T, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
