@@ -26,17 +26,17 @@ type exchange struct {
 	site  *site
 	route *route
 
-	id      string
-	client  netip.AddrPort // the real one
-	scheme  string
-	host    string // as it goes into HTTP_HOST
-	name    string // host without port, normalized
-	path    string // canonical
-	fwd     forwarded.Result
-	span    *tracing.Span
+	id     string
+	client netip.AddrPort // the real one
+	scheme string
+	host   string // as it goes into HTTP_HOST
+	name   string // host without port, normalized
+	path   string // canonical
+	fwd    forwarded.Result
+	span   *tracing.Span
 
 	req     uwsgi.Request // filled by proxy
-	extra   [8]uwsgi.Var  // backs req.Extra
+	extra   [10]uwsgi.Var // backs req.Extra
 	extras  int           // of them, those that all attempts share
 	body    requestBody
 	tried   upstream.Tried

@@ -61,7 +61,7 @@ func (x *exchange) describeRequest() {
 	if q.Host == "" {
 		q.Host = q.ServerName
 	}
-	q.Header = uwsgi.HeaderFields(r.Header)
+	q.Header = x
 	q.Extra = append(x.extra[:0],
 		uwsgi.Var{Key: "HTTP_X_REQUEST_ID", Value: x.id},
 		uwsgi.Var{Key: "HTTP_X_FORWARDED_FOR", Value: x.fwd.For},
@@ -71,9 +71,27 @@ func (x *exchange) describeRequest() {
 	if r.Header["Forwarded"] != nil {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_FORWARDED", Value: x.fwd.Forwarded()})
 	}
+	if r.Header["X-Real-Ip"] != nil {
+		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_X_REAL_IP", Value: x.client.Addr().String()})
+	}
 	x.extras = len(q.Extra)
 	q.Upgrade = x.upgradeWanted()
 	q.Interim = x.interim
+}
+
+// Range implements uwsgi.Fields: the header of the request without what only a
+// trusted proxy may say, and what describeRequest says itself.
+func (x *exchange) Range(f func(name, value string) bool) {
+	for name, values := range x.r.Header {
+		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") {
+			continue
+		}
+		for _, v := range values {
+			if !f(name, v) {
+				return
+			}
+		}
+	}
 }
 
 // interim hands on what the worker says before its final answer: 103 alone means

@@ -53,6 +53,7 @@ func serve(ctx context.Context, source string, load func() (*config.Config, erro
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader of the logs that dies must not end the gateway
 	s := &server{conf: first, log: accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)}
 	tune(s.log)
 	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
