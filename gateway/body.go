@@ -30,6 +30,10 @@ func (b *requestBody) close() {
 func (x *exchange) takeBody() *failure {
 	r, limit := x.r, x.route.bodyLimit
 	switch {
+	case r.ContentLength == 0 && r.Header["Content-Length"] != nil: // an empty body is not the same as none
+		x.req.Body = http.NoBody
+		x.req.Rewind = func() (io.Reader, error) { return http.NoBody, nil }
+		return nil
 	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
 		return nil
 	case limit > 0 && r.ContentLength > limit:

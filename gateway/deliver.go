@@ -148,7 +148,7 @@ func hasBody(method string, status int) bool {
 // it from the worker, this one gives it to the client.
 func (x *exchange) deliverRelayed(a *answer, first []byte) {
 	ctx := x.r.Context()
-	b := relay.New(x.gen.limits.relay, x.d.g.budget, &x.d.g.chunks)
+	b := x.d.g.room.New(x.gen.limits.relay)
 	var filling sync.WaitGroup
 	filling.Go(func() {
 		b.Fill(ctx, a.Body) // the error reaches pump behind the bytes

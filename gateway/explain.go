@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -123,6 +124,9 @@ func explainRequest(method, target string, headers []string) (r *http.Request, s
 			return nil, false, fmt.Errorf("%q is not a header: write it like \"Accept: text/html\"", line)
 		}
 		r.Header.Add(name, strings.TrimSpace(value))
+	}
+	if scheme == "https" {
+		r.TLS = &tls.ConnectionState{} // without a server name: nothing to hold the host against
 	}
 	return r, scheme == "https", nil
 }

@@ -142,7 +142,7 @@ func (x *exchange) decideTarget() *failure {
 		x.path = "*"
 		return nil
 	}
-	if !strings.HasPrefix(target, "/") { // absolute form, RFC 9112 3.2.2; net/http took the host from it
+	if !strings.HasPrefix(target, "/") && x.r.ProtoMajor == 1 {
 		target = afterAuthority(target)
 	}
 	raw, query, _ := strings.Cut(target, "?")
@@ -155,11 +155,13 @@ func (x *exchange) decideTarget() *failure {
 	return nil
 }
 
-// afterAuthority returns path and query of a target in absolute form.
+// afterAuthority returns path and query of a target in absolute form (RFC 9112,
+// 3.2.2), from which net/http has taken the host, and any other target as it is:
+// CanonicalPath refuses it.
 func afterAuthority(target string) string {
-	_, rest, ok := strings.Cut(target, "://")
-	if !ok {
-		return target // refused by CanonicalPath
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return target
 	}
 	i := strings.IndexAny(rest, "/?")
 	switch {
@@ -237,6 +239,9 @@ func (x *exchange) decideRoute() *failure {
 // asks again on another one.
 func (x *exchange) checkConnection() *failure {
 	tls := x.r.TLS
+	if tls == nil && x.d.secure { // net/http's word for ":scheme: http" on a TLS connection
+		return &failure{status: http.StatusBadRequest, kind: "scheme", cause: "the scheme of the request is not https, and the connection is"}
+	}
 	if tls == nil || tls.ServerName == "" || tls.ServerName == x.name || x.fwd.Trusted {
 		return nil
 	}

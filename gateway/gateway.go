@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"headgate/gateway/stats"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
+	"headgate/upstream/uwsgi"
 )
 
 // Setup is what a Gateway works with. Load is required; the rest may be zero.
@@ -46,8 +48,7 @@ type Gateway struct {
 	certs     *certs.Store
 	tlsConfig *tls.Config
 	counters  *stats.Counters
-	budget    *relay.Budget // memory of answers that wait for their clients
-	chunks    sync.Pool     // that memory
+	room      *relay.Room // for answers that wait for their clients
 	buffers   buffers
 	exchanges exchanges
 	tunnels   tunnels
@@ -84,7 +85,7 @@ func New(s Setup) *Gateway {
 		h3Log:    slog.New(quieter{s.Log.Handler()}),
 		certs:    certs.New(nil, s.Log),
 		counters: stats.NewCounters(),
-		budget:   relay.NewBudget(answerMemory),
+		room:     relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
 		ready:    make(chan struct{}),
 		stop:     make(chan struct{}),
 	}

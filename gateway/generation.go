@@ -223,6 +223,10 @@ type toHTTPS struct{}
 
 func (toHTTPS) serve(x *exchange) {
 	host := x.name
+	if host == "" {
+		x.fail(badHost("the request names no host, so there is no https address to send it to"))
+		return
+	}
 	if port := x.gen.httpsPort; port != "" {
 		host = net.JoinHostPort(trimBrackets(host), port)
 	}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -58,6 +60,9 @@ func (x *exchange) describeRequest() {
 	if q.ServerName == "" {
 		q.ServerName = x.name
 	}
+	if q.ServerName == "" { // HTTP/1.0 without Host, and a site for any: apps must be told something (PEP 3333)
+		q.ServerName = x.localHost()
+	}
 	if q.Host == "" {
 		q.Host = q.ServerName
 	}
@@ -66,7 +71,7 @@ func (x *exchange) describeRequest() {
 		uwsgi.Var{Key: "HTTP_X_REQUEST_ID", Value: x.id},
 		uwsgi.Var{Key: "HTTP_X_FORWARDED_FOR", Value: x.fwd.For},
 		uwsgi.Var{Key: "HTTP_X_FORWARDED_PROTO", Value: x.scheme},
-		uwsgi.Var{Key: "HTTP_X_FORWARDED_HOST", Value: x.host},
+		uwsgi.Var{Key: "HTTP_X_FORWARDED_HOST", Value: q.Host},
 	)
 	if r.Header["Forwarded"] != nil {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_FORWARDED", Value: x.fwd.Forwarded()})
@@ -91,6 +96,24 @@ func (x *exchange) Range(f func(name, value string) bool) {
 				return
 			}
 		}
+	}
+}
+
+// localHost returns the address of this machine that the client reached, in the
+// form of a URL's host.
+func (x *exchange) localHost() string {
+	addr, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return "localhost"
+	}
+	local, err := netip.ParseAddrPort(addr.String())
+	switch ip := local.Addr().Unmap().WithZone(""); {
+	case err != nil:
+		return "localhost"
+	case ip.Is6():
+		return "[" + ip.String() + "]"
+	default:
+		return ip.String()
 	}
 }
 

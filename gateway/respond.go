@@ -95,14 +95,18 @@ func (x *exchange) page(f *failure) (contentType string, page []byte) {
 	return "text/plain; charset=utf-8", p.text()
 }
 
-// operator reports whether causes and cures may be shown to the client. A
-// request that passed a proxy whose word is not taken may come from anywhere.
+// operator reports whether causes and cures may be shown to the client. Behind a
+// proxy only a client that it names counts: a proxy's own address, or one whose
+// word is not taken, may stand for anybody.
 func (x *exchange) operator() bool {
-	if !x.fwd.Trusted {
-		h := x.r.Header
-		if h["X-Forwarded-For"] != nil || h["Forwarded"] != nil || h["Via"] != nil {
-			return false
-		}
+	h := x.r.Header
+	switch {
+	case x.fwd.Broken:
+		return false
+	case x.fwd.Trusted && x.gen.trust.Contains(x.client.Addr()):
+		return false
+	case !x.fwd.Trusted && (h["X-Forwarded-For"] != nil || h["Forwarded"] != nil || h["Via"] != nil):
+		return false
 	}
 	return x.gen.operators.Contains(x.client.Addr())
 }

@@ -32,9 +32,10 @@ const (
 // CheckPath reports what is wrong with the path of a route. A path is a prefix
 // at a segment boundary ("/admin" matches /admin and /admin/x, "/admin/" only
 // what is below), exact ("=/favicon.ico"), or a regular expression of Go's RE2
-// ("~^/u/[0-9]+$", not anchored by itself); "" and "/" match everything. Prefixes
-// and exact paths are compared with the canonical, decoded path and refused when
-// they cannot match one. The text is bounded at 4096 bytes. The error says what is
+// ("~^/u/[0-9]+$", not anchored by itself; its . matches a line feed too); "" and
+// "/" match everything. Prefixes and exact paths are compared with the canonical,
+// decoded path and refused when they cannot match one, or end with a * that would
+// be taken for itself. The text is bounded at 4096 bytes. The error says what is
 // wrong and, after a colon, the cure.
 func CheckPath(path string) error {
 	_, err := compile(path, "")
@@ -71,11 +72,13 @@ func compileRegexp(expr string) (matcher, error) {
 	if expr == "" {
 		return matcher{}, errors.New("there is no regular expression behind the ~: write one such as ~^/u/[0-9]+$")
 	}
-	re, err := regexp.Compile(expr)
-	if err != nil {
+	if _, err := regexp.Compile(expr); err != nil {
 		return matcher{}, fmt.Errorf("%q is no regular expression of RE2: %w", expr, err)
 	}
-	return matcher{kind: matchRegexp, re: re}, nil
+	// A path may hold a line feed (%0A). If . did not match it, ~^/admin/.*$ would
+	// let /admin/x%0A pass on to the next route.
+	re, err := regexp.Compile("(?s)" + expr)
+	return matcher{kind: matchRegexp, re: re}, err
 }
 
 func compileMount(mount string) (matcher, error) {
@@ -84,6 +87,9 @@ func compileMount(mount string) (matcher, error) {
 	}
 	if short := strings.TrimRight(mount, "/"); short != mount {
 		return matcher{}, fmt.Errorf("%q ends with a slash: write %q", mount, cmp.Or(short, "/"))
+	}
+	if short, ok := strings.CutSuffix(mount, "/*"); ok {
+		return matcher{}, fmt.Errorf("%q has a *, and a mount is a prefix already: write %q", mount, cmp.Or(short, "/"))
 	}
 	return matcher{kind: matchMount, prefix: mount}, checkLiteral("", mount)
 }
@@ -101,6 +107,9 @@ func checkLiteral(sign, p string) error {
 			return fmt.Errorf("%q %s: remove it", sign+p, why)
 		}
 		return fmt.Errorf("%q %s: write %q", sign+p, why, sign+string(clean))
+	}
+	if dir, ok := strings.CutSuffix(p, "/*"); ok { // it would match nothing, silently, and nothing be guarded
+		return fmt.Errorf("%q has a *, which is a plain byte here: write %q for all that is below", sign+p, dir+"/")
 	}
 	if decoded, ok := decodeLiteral(p); ok {
 		return fmt.Errorf("%q is compared with the decoded path: write %q", sign+p, sign+decoded)

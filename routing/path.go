@@ -37,14 +37,27 @@ func CanonicalPath(raw string) (string, error) {
 			return "", ErrPathControl
 		case c == '%':
 			escaped = true
-		case c == '/' && i+1 < len(raw) && (raw[i+1] == '/' || raw[i+1] == '.'):
-			unclean = true
+		case c == '/' && !unclean:
+			unclean = startsUnclean(raw[i+1:])
 		}
 	}
 	if !escaped && !unclean {
 		return raw, nil
 	}
 	return rewrite(raw)
+}
+
+// startsUnclean reports whether what follows a slash begins with another one or
+// with a dot segment. A name such as .well-known is neither.
+func startsUnclean(s string) bool {
+	n := 0
+	for n < len(s) && n < 2 && s[n] == '.' {
+		n++
+	}
+	if n == len(s) {
+		return n > 0
+	}
+	return s[n] == '/'
 }
 
 // rewrite decodes and resolves into one new buffer. Both steps only shorten.

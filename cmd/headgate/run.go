@@ -100,7 +100,7 @@ func (s *server) run(ctx context.Context) error {
 	if err := s.startAdmin(&wg, background, cancel); err != nil {
 		return err
 	}
-	wg.Go(func() { s.signals(ctx, background) })
+	wg.Go(func() { s.signals(background) })
 	err := s.gw.Run(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -136,19 +136,22 @@ func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, canc
 }
 
 // signals reloads on SIGHUP, and ends at once on the second signal to stop.
-func (s *server) signals(ctx, background context.Context) {
+func (s *server) signals(background context.Context) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(c)
+	stopping := false // the first signal to stop comes here too, before or after it has ended ctx
 	for {
 		select {
 		case sig := <-c:
 			switch {
 			case sig == syscall.SIGHUP:
 				s.reload(background)
-			case ctx.Err() != nil:
+			case stopping:
 				s.log.Warn("second signal: ending at once")
 				s.gw.Stop()
+			default:
+				stopping = true
 			}
 		case <-background.Done():
 			return

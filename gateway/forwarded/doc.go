@@ -7,11 +7,21 @@
 //	send(r.For, r.Scheme, r.Host)   // what the worker gets in X-Forwarded-*
 //
 // A field is believed only from a peer that is trusted. X-Forwarded-For and
-// RFC 7239's Forwarded are read from their end, each hop believed as long as the
-// one that wrote it is trusted: a client can add to the front only. Where a proxy
-// sent both kinds, X-Forwarded-* are taken, because that is what the proxies in
-// use maintain; Forwarded would let a client speak through one that does not
-// know it.
+// Forwarded (RFC 7239) are read from their end, each hop believed as long as the
+// one that wrote it is trusted: a client can add to the front only.
 //
-// Limits: 32 hops are looked at. Obfuscated and unknown nodes end the search.
+// Where a proxy sent any of X-Forwarded-For, -Proto and -Host, these are taken
+// and Forwarded is not, because they are what the proxies in use maintain;
+// Forwarded would let a client speak through a proxy that does not know it. So a
+// trusted proxy must set or remove all three: what it lets through unchanged is
+// the client's word.
+//
+// X-Forwarded-Proto and -Host have no hops. Of several values the last is taken,
+// which the proxy next to us has written. Forwarded names them per hop: those of
+// the farthest hop that is believed count, so TLS that ends at the first of two
+// proxies is seen.
+//
+// Limits: 32 hops are looked at. A hop that is malformed, obfuscated or unknown
+// ends the search at the one that wrote it. What is in front of it, well-formed
+// or not, changes nothing.
 package forwarded

@@ -3,7 +3,6 @@ package forwarded
 import (
 	"net/http"
 	"net/netip"
-	"strings"
 )
 
 // maxHops bounds how much of a chain is read.
@@ -12,18 +11,25 @@ const maxHops = 32
 // Result is what is believed of a request.
 type Result struct {
 	Trusted bool           // the peer is a trusted proxy
-	Client  netip.AddrPort // port 0 when only the address is known
+	Client  netip.AddrPort // port 0 when only the address is known; IPv4 is never in its IPv6 form
 	Scheme  string         // "http" or "https"
-	Host    string         // with its port; "" when nobody named one
+	Host    string         // with its port; as sent, or as a proxy said in bytes that a host can have; "" when nobody named one
+
+	// Broken says that what a trusted proxy wrote about its client could not be
+	// read, so that Client is that proxy. Who decides by addresses should refuse
+	// such a request: the proxy's address may have rights that a client has not. A
+	// proxy that hides its client on purpose (unknown, _obfuscated) breaks nothing.
+	Broken bool
 
 	// For is the value of X-Forwarded-For for the worker: every address that is
 	// believed, from the client to the peer.
 	For string
 }
 
-// Resolve decides. From a peer that is not trusted nothing in h counts. It does
-// not change h.
+// Resolve decides. From a peer that is not trusted nothing in h counts, and the
+// text of its address is the one thing allocated. It does not change h.
 func Resolve(t Trust, peer netip.AddrPort, tls bool, h http.Header, host string) Result {
+	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	r := Result{Client: peer, Scheme: "http", Host: host}
 	if tls {
 		r.Scheme = "https"
@@ -33,198 +39,53 @@ func Resolve(t Trust, peer netip.AddrPort, tls bool, h http.Header, host string)
 		return r
 	}
 	r.Trusted = true
+	w := walk{trust: t, client: peer}
 	if h["X-Forwarded-For"] != nil || h["X-Forwarded-Proto"] != nil || h["X-Forwarded-Host"] != nil {
-		r.fromX(t, peer, h)
+		w.fromX(h)
 	} else {
-		r.fromForwarded(t, peer, h)
+		w.fromForwarded(h["Forwarded"])
+	}
+	r.Client, r.For, r.Broken = w.client, w.chain(peer), w.broken
+	if w.scheme != "" {
+		r.Scheme = w.scheme
+	}
+	if w.host != "" {
+		r.Host = w.host
 	}
 	return r
 }
 
-// Forwarded returns the value of RFC 7239's field for the worker.
+// Forwarded returns the value of RFC 7239's field for the worker, as one hop: the
+// client, its scheme and its host.
 func (r *Result) Forwarded() string {
-	var b strings.Builder
-	b.WriteString("for=")
+	var buf [128]byte
+	b := append(buf[:0], "for="...)
 	if a := r.Client.Addr(); a.Is6() {
-		b.WriteString(`"[` + a.String() + `]"`)
+		b = append(b, `"[`...)
+		b = a.WithZone("").AppendTo(b)
+		b = append(b, `]"`...)
 	} else {
-		b.WriteString(addrText(a))
+		b = append(b, addrText(a)...)
 	}
-	b.WriteString(";proto=" + r.Scheme)
+	b = append(append(b, ";proto="...), r.Scheme...)
 	if r.Host != "" {
-		b.WriteString(`;host="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(r.Host) + `"`)
+		b = append(b, `;host="`...)
+		for i := range len(r.Host) {
+			if c := r.Host[i]; c == '"' || c == '\\' {
+				b = append(b, '\\')
+			}
+			b = append(b, r.Host[i])
+		}
+		b = append(b, '"')
 	}
-	return b.String()
+	return string(b)
 }
 
+// addrText is a as the fields have it: without a zone, which means nothing on
+// another machine.
 func addrText(a netip.Addr) string {
 	if !a.IsValid() {
 		return "unknown"
 	}
-	return a.String()
-}
-
-func (r *Result) fromX(t Trust, peer netip.AddrPort, h http.Header) {
-	var hops []netip.AddrPort
-	eachFromEnd(h["X-Forwarded-For"], func(s string) bool {
-		a, ok := parseNode(s)
-		if ok {
-			hops = append(hops, a)
-		}
-		return ok && len(hops) < maxHops
-	})
-	r.walk(t, peer, hops)
-	// The last value is from the proxy next to us; one in front of it that is
-	// trusted too has written the same or is wrong.
-	if s := last(h["X-Forwarded-Proto"]); s == "http" || s == "https" {
-		r.Scheme = s
-	}
-	if s := last(h["X-Forwarded-Host"]); s != "" {
-		r.Host = s
-	}
-}
-
-// walk goes from the peer towards the client for as long as who reports a hop is
-// trusted. hops begin with the one next to the peer.
-func (r *Result) walk(t Trust, peer netip.AddrPort, hops []netip.AddrPort) {
-	r.Client = peer
-	n := 0
-	for n < len(hops) && t.Contains(r.Client.Addr()) {
-		r.Client = hops[n]
-		n++
-	}
-	var b strings.Builder
-	for i := n - 1; i >= 0; i-- {
-		b.WriteString(addrText(hops[i].Addr()) + ", ")
-	}
-	b.WriteString(addrText(peer.Addr()))
-	r.For = b.String()
-}
-
-func (r *Result) fromForwarded(t Trust, peer netip.AddrPort, h http.Header) {
-	var hops []netip.AddrPort
-	first := true
-	eachFromEnd(h["Forwarded"], func(s string) bool {
-		e := parseElement(s)
-		if first { // what the proxy next to us says
-			first = false
-			if p := strings.ToLower(e.proto); p == "http" || p == "https" {
-				r.Scheme = p
-			}
-			if e.host != "" {
-				r.Host = e.host
-			}
-		}
-		a, ok := parseNode(e.node)
-		if ok {
-			hops = append(hops, a)
-		}
-		return ok && len(hops) < maxHops
-	})
-	r.walk(t, peer, hops)
-}
-
-// last returns the last item of a comma-separated field.
-func last(lines []string) (item string) {
-	eachFromEnd(lines, func(s string) bool {
-		item = s
-		return false
-	})
-	return item
-}
-
-// eachFromEnd calls f for the items of a comma-separated field, the last one
-// first, until f returns false. A comma in a quoted string does not separate.
-func eachFromEnd(lines []string, f func(item string) bool) {
-	for i := len(lines) - 1; i >= 0; i-- {
-		rest := lines[i]
-		for more := true; more; {
-			var item string
-			if j := lastComma(rest); j >= 0 {
-				item, rest = rest[j+1:], rest[:j]
-			} else {
-				item, more = rest, false
-			}
-			if item = strings.Trim(item, " \t"); item != "" && !f(item) {
-				return
-			}
-		}
-	}
-}
-
-// lastComma returns the place of the last comma outside quotes, -1 for none.
-func lastComma(s string) int {
-	quoted, at := false, -1
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == '\\' && quoted:
-			i++
-		case s[i] == ',' && !quoted:
-			at = i
-		}
-	}
-	return at
-}
-
-// parseNode reads an address with or without a port, in the forms of both kinds
-// of fields.
-func parseNode(s string) (netip.AddrPort, bool) {
-	if ap, err := netip.ParseAddrPort(s); err == nil && ap.Addr().Zone() == "" {
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), true
-	}
-	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
-		s = s[1 : len(s)-1]
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil || a.Zone() != "" {
-		return netip.AddrPort{}, false
-	}
-	return netip.AddrPortFrom(a.Unmap(), 0), true
-}
-
-// element is one hop of RFC 7239's field.
-type element struct{ node, proto, host string }
-
-// parseElement reads the pairs of one hop; what is not understood is left out.
-func parseElement(s string) element {
-	var e element
-	for rest := s; rest != ""; {
-		var name, value string
-		name, rest, _ = strings.Cut(rest, "=")
-		value, rest = cutValue(rest)
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "for":
-			e.node = value
-		case "proto":
-			e.proto = value
-		case "host":
-			e.host = value
-		}
-	}
-	return e
-}
-
-// cutValue reads a token or a quoted string and the semicolon behind it.
-func cutValue(s string) (value, rest string) {
-	if s == "" || s[0] != '"' {
-		value, rest, _ = strings.Cut(s, ";")
-		return strings.TrimSpace(value), rest
-	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			if i++; i < len(s) {
-				b.WriteByte(s[i])
-			}
-		case '"':
-			_, rest, _ = strings.Cut(s[i+1:], ";")
-			return b.String(), rest
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String(), ""
+	return a.WithZone("").String()
 }

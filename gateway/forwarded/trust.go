@@ -6,10 +6,13 @@ import (
 	"net/netip"
 )
 
-// Trust is a set of networks. The zero value trusts nobody. It is immutable.
+// Trust is a set of networks. The zero value trusts nobody. It is immutable and
+// safe for concurrent use. It is meant for the few networks of one's own proxies:
+// Contains looks at one after the other.
 type Trust struct{ networks []netip.Prefix }
 
-// ParseTrust reads networks such as 10.0.0.0/8, and single addresses.
+// ParseTrust reads networks such as 10.0.0.0/8, and single addresses. It reports
+// every entry that is neither, with the cure; then nobody is trusted.
 func ParseTrust(list []string) (Trust, error) {
 	var t Trust
 	var errs []error
@@ -28,11 +31,14 @@ func ParseTrust(list []string) (Trust, error) {
 		}
 		t.networks = append(t.networks, p.Masked())
 	}
-	return t, errors.Join(errs...)
+	if len(errs) > 0 {
+		return Trust{}, errors.Join(errs...)
+	}
+	return t, nil
 }
 
 // Contains reports whether one of the networks has a; an IPv4 address counts in
-// either form.
+// either form, and is not in ::/0. It does not allocate.
 func (t Trust) Contains(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	for _, p := range t.networks {

@@ -11,12 +11,10 @@ import (
 // chunkSize is the unit of memory: two TLS records.
 const chunkSize = 32 << 10
 
-// Limits bound one buffer. The zero value is 1 MiB of memory and a file of 1 GiB
-// in the system's directory for temporary files.
+// Limits bound one buffer. The zero value is 1 MiB of memory and a file of 1 GiB.
 type Limits struct {
-	Memory int64  // bytes in memory; 0: 1 MiB; at least one chunk of 32 KiB is used
-	File   int64  // bytes in the file; 0: 1 GiB; negative: no file
-	Dir    string // directory of the file; "": os.TempDir
+	Memory int64 // bytes in memory; 0: 1 MiB; at least one chunk of 32 KiB is used
+	File   int64 // bytes in the file; 0: 1 GiB; negative: no file
 }
 
 func (l Limits) withDefaults() Limits {
@@ -35,11 +33,10 @@ var errClosed = errors.New("relay: buffer is closed")
 // that takes from it. Its bytes are in memory, and behind those, in the file.
 type Buffer struct {
 	limits Limits
-	budget *Budget
-	pool   *sync.Pool
+	room   *Room
 
 	ready chan struct{} // capacity 1: there may be something to take
-	room  chan struct{} // capacity 1: there may be room to fill
+	space chan struct{} // capacity 1: there may be room to fill
 
 	mu      sync.Mutex // guards the fields below
 	chunks  []*chunk   // oldest first
@@ -62,12 +59,11 @@ type chunk struct {
 	bytes [chunkSize]byte
 }
 
-// New returns an empty buffer. pool recycles its memory and may be shared; it
-// holds only what this package puts there.
-func New(l Limits, budget *Budget, pool *sync.Pool) *Buffer {
+// New returns an empty buffer in m.
+func (m *Room) New(l Limits) *Buffer {
 	return &Buffer{
-		limits: l.withDefaults(), budget: budget, pool: pool,
-		ready: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		limits: l.withDefaults(), room: m,
+		ready: make(chan struct{}, 1), space: make(chan struct{}, 1),
 	}
 }
 
@@ -90,7 +86,7 @@ func (b *Buffer) fill(ctx context.Context, src io.Reader) error {
 	var spill *chunk // what is read here goes into the file
 	defer func() {
 		if spill != nil {
-			b.pool.Put(spill)
+			b.room.put(spill)
 		}
 	}()
 	for {
@@ -101,7 +97,7 @@ func (b *Buffer) fill(ctx context.Context, src io.Reader) error {
 		inMemory := c != nil
 		if !inMemory {
 			if spill == nil {
-				spill = b.getChunk()
+				spill = b.room.get()
 			}
 			c = spill
 		}
@@ -140,7 +136,7 @@ func (b *Buffer) tail(ctx context.Context) (*chunk, error) {
 		case file:
 			return nil, nil
 		}
-		if err := wait(ctx, b.room); err != nil {
+		if err := wait(ctx, b.space); err != nil {
 			return nil, err
 		}
 	}
@@ -152,11 +148,11 @@ func (b *Buffer) tailLocked() (c *chunk, file bool) {
 			return b.chunks[n-1], false
 		}
 		// The first chunk is free of the budget, so that every answer moves.
-		if len(b.chunks) == 0 || b.held+chunkSize <= b.limits.Memory && b.budget.take(chunkSize) {
+		if len(b.chunks) == 0 || b.held+chunkSize <= b.limits.Memory && b.room.take(chunkSize) {
 			if len(b.chunks) > 0 {
 				b.held += chunkSize
 			}
-			c := b.getChunk()
+			c := b.room.get()
 			b.chunks = append(b.chunks, c)
 			return c, false
 		}
@@ -191,7 +187,7 @@ func (b *Buffer) spill(p []byte) error {
 	b.mu.Unlock()
 	var err error
 	if f == nil {
-		f, err = tempFile(b.limits.Dir)
+		f, err = b.room.open()
 	}
 	if err == nil {
 		_, err = f.WriteAt(p, at)
@@ -294,7 +290,7 @@ func (b *Buffer) recycleLocked() {
 		if c.r == chunkSize || (c.r == c.w && b.end != nil) {
 			b.dropLocked()
 		}
-		wake(b.room)
+		wake(b.space)
 	}
 }
 
@@ -305,14 +301,14 @@ func (b *Buffer) dropLocked() {
 	b.chunks = b.chunks[1:]
 	if b.held > 0 {
 		b.held -= chunkSize
-		b.budget.give(chunkSize)
+		b.room.give(chunkSize)
 	}
-	b.pool.Put(c)
+	b.room.put(c)
 }
 
 func (b *Buffer) readFile(f *os.File, from int64, n int) ([]byte, error) {
 	if b.scratch == nil {
-		b.scratch = b.getChunk()
+		b.scratch = b.room.get()
 	}
 	p := b.scratch.bytes[:n]
 	if _, err := f.ReadAt(p, from); err != nil {
@@ -321,13 +317,13 @@ func (b *Buffer) readFile(f *os.File, from int64, n int) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.from += int64(n)
-	wake(b.room)
+	wake(b.space)
 	return p, nil
 }
 
 // Close gives back memory and file and makes Fill, if it still waits, fail. The
-// taker calls it; Fill must have returned before the buffer's pool is trusted
-// again, so a taker that leaves early ends Fill's source first.
+// taker calls it; a taker that leaves early ends Fill's source first: memory that Fill
+// may still write into is not recycled.
 func (b *Buffer) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -335,29 +331,20 @@ func (b *Buffer) Close() {
 		return
 	}
 	b.closed = true
-	wake(b.room)
+	wake(b.space)
 	if b.end != nil { // Fill is over: nobody writes into the chunks
 		for len(b.chunks) > 0 {
 			b.dropLocked()
 		}
 	}
 	if b.scratch != nil {
-		b.pool.Put(b.scratch)
+		b.room.put(b.scratch)
 	}
-	b.budget.give(b.held)
+	b.room.give(b.held)
 	b.chunks, b.held, b.scratch, b.taken = nil, 0, nil, nil
 	if b.file != nil {
 		b.file.Close()
 	}
-}
-
-func (b *Buffer) getChunk() *chunk {
-	c, _ := b.pool.Get().(*chunk)
-	if c == nil {
-		return new(chunk)
-	}
-	c.r, c.w = 0, 0
-	return c
 }
 
 func wake(c chan struct{}) {

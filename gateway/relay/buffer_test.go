@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headgate/gateway/relay"
+	"headgate/upstream/uwsgi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,13 +64,15 @@ func TestBytesArriveInOrder(t *testing.T) {
 		"everything fits":   {Memory: 8 << 20},
 		"file":              {Memory: 32 << 10, File: 8 << 20},
 		"file that is full": {Memory: 64 << 10, File: 128 << 10},
-		"no directory":      {Memory: 64 << 10, Dir: "/nonexistent"},
+		"no file to be had": {Memory: 64 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var pool sync.Pool
-			budget := relay.NewBudget(1 << 20)
-			l.Dir = cmpOr(l.Dir, t.TempDir())
-			b := relay.New(l, budget, &pool)
+			open := openIn(t.TempDir())
+			if name == "no file to be had" {
+				open = openIn("/nonexistent")
+			}
+			room := relay.NewRoom(1<<20, open)
+			b := room.New(l)
 			done := make(chan error, 1)
 			go func() { done <- b.Fill(t.Context(), &pieces{body, rand.New(rand.NewPCG(1, 2))}) }()
 			got, err := drain(b, nil)
@@ -81,23 +83,23 @@ func TestBytesArriveInOrder(t *testing.T) {
 				t.Errorf("Fill = %v, want nil", err)
 			}
 			b.Close()
-			if n := budget.Used(); n != 0 {
+			if n := room.Used(); n != 0 {
 				t.Errorf("budget in use after Close = %d, want 0", n)
 			}
 		})
 	}
 }
 
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
+// openIn makes files in dir.
+func openIn(dir string) func() (*os.File, error) {
+	return func() (*os.File, error) { return uwsgi.TempFile(dir) }
 }
+
+func newRoom(t testing.TB) *relay.Room { return relay.NewRoom(64<<20, openIn(t.TempDir())) }
 
 func TestSourceEndsBeforeSlowTakerBegins(t *testing.T) {
 	body := random(5 << 20)
-	b := relay.New(relay.Limits{Memory: 1 << 20, Dir: t.TempDir()}, nil, new(sync.Pool))
+	b := newRoom(t).New(relay.Limits{Memory: 1 << 20})
 	defer b.Close()
 	if err := b.Fill(t.Context(), bytes.NewReader(body)); err != nil {
 		t.Fatalf("Fill without a taker = %v, want nil: the worker must not wait", err)
@@ -110,7 +112,7 @@ func TestSourceEndsBeforeSlowTakerBegins(t *testing.T) {
 
 func TestFillWaitsWhenAllRoomIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := relay.New(relay.Limits{Memory: 32 << 10, File: -1}, nil, new(sync.Pool))
+		b := newRoom(t).New(relay.Limits{Memory: 32 << 10, File: -1})
 		defer b.Close()
 		src := bytes.NewReader(random(256 << 10))
 		done := make(chan error, 1)
@@ -130,7 +132,7 @@ func TestFillWaitsWhenAllRoomIsUsed(t *testing.T) {
 
 func TestBytesAreNotHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+		b := newRoom(t).New(relay.Limits{})
 		defer b.Close()
 		r, w := io.Pipe()
 		go b.Fill(t.Context(), r)
@@ -162,7 +164,7 @@ func TestBytesAreNotHeldBack(t *testing.T) {
 
 func TestErrorComesAfterTheBytes(t *testing.T) {
 	cut := errors.New("cut")
-	b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+	b := newRoom(t).New(relay.Limits{})
 	defer b.Close()
 	if err := b.Fill(t.Context(), io.MultiReader(bytes.NewReader([]byte("half")), iotestErr{cut})); err != cut {
 		t.Errorf("Fill = %v, want %v", err, cut)
@@ -178,7 +180,7 @@ func (e iotestErr) Read([]byte) (int, error) { return 0, e.err }
 
 func TestCloseEndsFill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := relay.New(relay.Limits{Memory: 1, File: -1}, nil, new(sync.Pool))
+		b := newRoom(t).New(relay.Limits{Memory: 1, File: -1})
 		done := make(chan error, 1)
 		go func() { done <- b.Fill(t.Context(), bytes.NewReader(random(1<<20))) }()
 		synctest.Wait()
@@ -193,7 +195,7 @@ func TestNextEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		b := relay.New(relay.Limits{}, nil, new(sync.Pool))
+		b := newRoom(t).New(relay.Limits{})
 		defer b.Close()
 		if _, err := b.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Next = %v, want the context's error", err)
@@ -201,41 +203,26 @@ func TestNextEndsWithContext(t *testing.T) {
 	})
 }
 
-func TestBudgetIsShared(t *testing.T) {
-	budget := relay.NewBudget(64 << 10)
-	var pool sync.Pool
-	dir := t.TempDir()
+func TestMemoryIsBoundedForAll(t *testing.T) {
+	room := relay.NewRoom(64<<10, openIn(t.TempDir()))
 	for range 4 {
-		b := relay.New(relay.Limits{Memory: 1 << 20, Dir: dir}, budget, &pool)
+		b := room.New(relay.Limits{Memory: 1 << 20})
 		defer b.Close()
 		if err := b.Fill(t.Context(), bytes.NewReader(random(1<<20))); err != nil {
 			t.Fatal(err)
 		}
-		if got := budget.Used(); got > 64<<10 {
-			t.Fatalf("budget in use = %d, want at most 64 KiB", got)
+		if got := room.Used(); got > 64<<10 {
+			t.Fatalf("memory in use = %d, want at most 64 KiB", got)
 		}
 	}
 }
 
-func TestFileHasNoName(t *testing.T) {
-	dir := t.TempDir()
-	b := relay.New(relay.Limits{Memory: 1, Dir: dir}, nil, new(sync.Pool))
-	defer b.Close()
-	if err := b.Fill(t.Context(), bytes.NewReader(random(1<<20))); err != nil {
-		t.Fatal(err)
-	}
-	names, err := os.ReadDir(dir)
-	if err != nil || len(names) != 0 {
-		t.Errorf("files with names = %v, %v; want none", names, err)
-	}
-}
-
 func BenchmarkSmall(b *testing.B) {
-	var pool sync.Pool
+	room := newRoom(b)
 	body := random(2000)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf := relay.New(relay.Limits{}, nil, &pool)
+		buf := room.New(relay.Limits{})
 		buf.Fill(b.Context(), bytes.NewReader(body))
 		drain(buf, nil)
 		buf.Close()

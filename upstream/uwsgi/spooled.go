@@ -119,7 +119,7 @@ func readFull(r io.Reader, p []byte) (n int, err error) {
 // there, so that a big body holds no memory while its worker is busy.
 func (b *Spool) write(p []byte) error {
 	if b.file == nil {
-		f, err := namelessFile(b.from.dir())
+		f, err := TempFile(b.from.dir())
 		if err != nil {
 			return &SpoolError{Op: SpoolFile, Cure: "point TMPDIR at a directory that can be written", Err: err}
 		}

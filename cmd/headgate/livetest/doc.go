@@ -1,0 +1,12 @@
+// Package livetest has no code, only tests: they build the headgate binary and
+// run it between real servers and real clients, as an operator would. Nothing of
+// the gateway is linked in.
+//
+//	go test ./cmd/headgate/livetest
+//	HEADGATE_TEST_BYTES=1GiB go test -run TestLargeBodies ./cmd/headgate/livetest
+//
+// Behind it are Debian's uWSGI and nginx, before it curl, nghttp, gtlsclient and
+// Chromium. A test whose server is missing is skipped, and fails where the
+// environment variable CI is set. HEADGATE_TEST_BYTES is the size of the large
+// bodies (96 MiB).
+package livetest

@@ -1,0 +1,82 @@
+"""The app of the live tests: deploy/examples/echo, and what breaks workers.
+
+Every request but /~last is remembered, so that the environ of a request whose
+answer has no body can be read afterwards. That needs a single process.
+"""
+import hashlib
+import os
+import signal
+import time
+from urllib.parse import parse_qs
+
+import echo
+
+_last = [b"{}"]
+_block = hashlib.shake_256(b"headgate").digest(1 << 20)
+
+
+def application(environ, start_response):
+    page = PAGES.get(environ.get("PATH_INFO"))
+    if page:
+        query = {k: v[0] for k, v in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        return page(environ, start_response, query)
+    _last[0] = b"".join(echo.application(environ, start_response))
+    return [_last[0]]
+
+
+def last(environ, start_response, query):
+    return _text(start_response, _last[0])
+
+
+def pid(environ, start_response, query):
+    return _text(start_response, str(os.getpid()).encode())
+
+
+def blob(environ, start_response, query):
+    """n bytes of the pattern that pattern_test.go also knows."""
+    n = int(query["n"])
+    headers = [("Content-Type", "application/octet-stream")]
+    if "counted" in query:
+        headers.append(("Content-Length", str(n)))
+    start_response("200 OK", headers)
+    return _pattern(n)
+
+
+def _pattern(n):
+    number = 0
+    while n > 0:
+        block = number.to_bytes(8, "big") + _block[8:]
+        yield block[:n]
+        n -= len(block)
+        number += 1
+
+
+def nap(environ, start_response, query):
+    time.sleep(float(query["s"]))
+    return _text(start_response, b"rested")
+
+
+def die(environ, start_response, query):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_answer(environ, start_response, query):
+    start_response("200 OK", [("Content-Length", "200000")])
+    yield b"x" * 100000
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(environ, start_response, query):
+    raise RuntimeError("before start_response")
+
+
+def _text(start_response, body):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+PAGES = {
+    "/~last": last, "/pid": pid, "/blob": blob, "/nap": nap,
+    "/die": die, "/die-in-answer": die_in_answer, "/fail": fail,
+}

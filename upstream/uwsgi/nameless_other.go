@@ -1,7 +1,0 @@
-//go:build !linux
-
-package uwsgi
-
-import "os"
-
-func namelessFile(dir string) (*os.File, error) { return namedFile(dir) }
