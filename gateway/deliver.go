@@ -158,6 +158,7 @@ func (x *exchange) deliverRelayed(a *answer, first []byte) {
 	x.WriteHeader(a.Status)
 	if !x.pump(b, first) {
 		a.Body.Abort()
+		b.Close() // ends a Fill that waits for room: not every client that stops taking also ends its context
 	}
 	filling.Wait()
 	b.Close()

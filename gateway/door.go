@@ -29,6 +29,7 @@ type door struct {
 	quic *quic.EarlyListener // nil when there is none that accepts; likewise
 
 	servers atomic.Pointer[servers]
+	alt     altSvc
 
 	closed    chan struct{} // closed when the door stops accepting
 	closeOnce sync.Once
@@ -225,6 +226,7 @@ func (d *door) acceptQUIC(l *quic.EarlyListener) {
 // connections that are open.
 func (d *door) stopAccepting() {
 	d.closeOnce.Do(func() { close(d.closed) })
+	refuseNew(d.tcp)
 	if l, ok := d.tcp.(interface{ SetDeadline(time.Time) error }); ok {
 		l.SetDeadline(time.Now().Add(acceptLast)) // an error shows in Accept
 	} else {

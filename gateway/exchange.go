@@ -91,8 +91,8 @@ func (x *exchange) finalHeader() {
 		h["Content-Type"] = nil // the worker's word: no guess from the bytes
 	}
 	if x.d.secure && x.r.ProtoMajor < 3 {
-		if v := x.gen.altSvc(x.d, x.host); v != nil {
-			h["Alt-Svc"] = v
+		if x.gen.h3 {
+			h["Alt-Svc"] = x.d.alt.header(x.host)
 		}
 	}
 	if x.r.ProtoMajor == 1 && x.d.g.draining.Load() {

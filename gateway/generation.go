@@ -202,22 +202,6 @@ func (g *generation) newRoute(c config.Route) (*route, error) {
 	return r, nil
 }
 
-// altSvc returns the header that tells of HTTP/3 on the port at which the client
-// reached us, which is not the local one behind a mapped port; nil for none.
-func (g *generation) altSvc(d *door, host string) []string {
-	if !g.h3 {
-		return nil
-	}
-	if i := len(host) - 1; i >= 0 && host[i] >= '0' && host[i] <= '9' {
-		if _, port, err := net.SplitHostPort(host); err == nil && port != "443" {
-			return []string{`h3=":` + port + `"; ma=86400`}
-		}
-	}
-	return altSvc443
-}
-
-var altSvc443 = []string{`h3=":443"; ma=86400`}
-
 // toHTTPS answers plain http with the same address on https.
 type toHTTPS struct{}
 
