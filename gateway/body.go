@@ -17,12 +17,31 @@ import (
 // requestBody is what has become of the body of one request.
 type requestBody struct {
 	spool *uwsgi.Spool // nil: there is none, or it streams
+	whole bool         // it has been read to its end
 }
 
 func (b *requestBody) close() {
 	if b.spool != nil {
 		b.spool.Close()
 	}
+}
+
+// linger is how long an HTTP/1.1 client has to finish a body that nobody wants:
+// net/http reads some of it, without a limit of time, before it goes on.
+const linger = 5 * time.Second
+
+// letGo bounds what becomes of a body that was not read. One that the client
+// holds back until it hears 100 (Continue) will never come.
+func (x *exchange) letGo() {
+	r := x.r
+	if x.body.whole || r.ProtoMajor != 1 || r.ContentLength == 0 || x.hijacked {
+		return
+	}
+	if x.entry.BytesIn == 0 && r.Header["Expect"] != nil {
+		x.rc.SetReadDeadline(past)
+		return
+	}
+	x.rc.SetReadDeadline(time.Now().Add(linger))
 }
 
 // takeBody makes the body ready to be sent: whole, with its length known, unless
@@ -50,7 +69,7 @@ func (x *exchange) takeBody() *failure {
 		return x.bodyFailure(err)
 	}
 	x.rc.SetReadDeadline(time.Time{})
-	x.body.spool = s
+	x.body.spool, x.body.whole = s, true
 	if s.Len() == 0 && r.ProtoMajor > 1 { // an h3 stream tells only by its end that there is no body
 		return nil
 	}

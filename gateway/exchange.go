@@ -35,15 +35,16 @@ type exchange struct {
 	fwd    forwarded.Result
 	span   *tracing.Span
 
-	req     uwsgi.Request // filled by proxy
-	extra   [10]uwsgi.Var // backs req.Extra
-	extras  int           // of them, those that all attempts share
-	body    requestBody
-	tried   upstream.Tried
-	entry   accesslog.Entry
-	started bool // the head of the response is out
-	cut     bool // the response must not end cleanly
-	failure string
+	req      uwsgi.Request // filled by proxy
+	extra    [10]uwsgi.Var // backs req.Extra
+	extras   int           // of them, those that all attempts share
+	body     requestBody
+	tried    upstream.Tried
+	entry    accesslog.Entry
+	started  bool // the head of the response is out
+	cut      bool // the response must not end cleanly
+	hijacked bool // the connection is no longer net/http's
+	failure  string
 }
 
 var _ http.ResponseWriter = (*exchange)(nil)
@@ -132,6 +133,7 @@ func (x *exchange) flush() error {
 func (x *exchange) finish() {
 	e := &x.entry
 	e.Duration = time.Since(e.Time)
+	x.letGo()
 	x.body.close()
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()

@@ -302,7 +302,7 @@ func TestExpectContinue(t *testing.T) {
 		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app.localhost\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n")
 		var b strings.Builder
 		if _, err := copyAll(&b, conn); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v, after %q", p, err, b.String())
 		}
 		if !strings.HasPrefix(b.String(), "HTTP/1.1 413 ") {
 			t.Errorf("too long: got %q", b.String())

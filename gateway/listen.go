@@ -35,7 +35,9 @@ func (g *Gateway) openDoor(o listenOptions, idle time.Duration) (*door, error) {
 }
 
 func (d *door) bind(o listenOptions, idle time.Duration) error {
-	tcp, err := (&net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}).Listen(context.Background(), "tcp", o.address)
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
+	lc.SetMultipathTCP(false) // its sockets take no filter, which refuseNew needs
+	tcp, err := lc.Listen(context.Background(), "tcp", o.address)
 	if err != nil {
 		return err
 	}
