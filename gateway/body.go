@@ -17,31 +17,12 @@ import (
 // requestBody is what has become of the body of one request.
 type requestBody struct {
 	spool *uwsgi.Spool // nil: there is none, or it streams
-	whole bool         // it has been read to its end
 }
 
 func (b *requestBody) close() {
 	if b.spool != nil {
 		b.spool.Close()
 	}
-}
-
-// linger is how long an HTTP/1.1 client has to finish a body that nobody wants:
-// net/http reads some of it, without a limit of time, before it goes on.
-const linger = 5 * time.Second
-
-// letGo bounds what becomes of a body that was not read. One that the client
-// holds back until it hears 100 (Continue) will never come.
-func (x *exchange) letGo() {
-	r := x.r
-	if x.body.whole || r.ProtoMajor != 1 || r.ContentLength == 0 || x.hijacked {
-		return
-	}
-	if x.entry.BytesIn == 0 && r.Header["Expect"] != nil {
-		x.rc.SetReadDeadline(past)
-		return
-	}
-	x.rc.SetReadDeadline(time.Now().Add(linger))
 }
 
 // takeBody makes the body ready to be sent: whole, with its length known, unless
@@ -69,7 +50,7 @@ func (x *exchange) takeBody() *failure {
 		return x.bodyFailure(err)
 	}
 	x.rc.SetReadDeadline(time.Time{})
-	x.body.spool, x.body.whole = s, true
+	x.body.spool = s
 	if s.Len() == 0 && r.ProtoMajor > 1 { // an h3 stream tells only by its end that there is no body
 		return nil
 	}
@@ -127,6 +108,23 @@ func (b *clientBody) stop() {
 	b.x.rc.SetReadDeadline(past)
 }
 
+// limitDrain bounds how long net/http waits for a body that nobody has read: it
+// takes in the rest of a short one, before the answer or behind it.
+func (x *exchange) limitDrain() {
+	r := x.r
+	if r.ProtoMajor != 1 || r.ContentLength == 0 || x.body.spool != nil || x.req.Body != nil {
+		return
+	}
+	if r.Header["Expect"] != nil && x.entry.BytesIn == 0 {
+		x.rc.SetReadDeadline(past) // the client was not told to send it
+		return
+	}
+	x.rc.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+// drainTime is how long a client that gets its answer may go on with its body.
+const drainTime = 5 * time.Second
+
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
@@ -140,5 +138,8 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	}
 	n, err := x.r.Body.Read(p)
 	x.entry.BytesIn += int64(n)
+	if err == io.EOF {
+		x.rc.SetReadDeadline(time.Time{}) // what is read from here on only tells that the client has gone
+	}
 	return n, err
 }

@@ -35,16 +35,15 @@ type exchange struct {
 	fwd    forwarded.Result
 	span   *tracing.Span
 
-	req      uwsgi.Request // filled by proxy
-	extra    [10]uwsgi.Var // backs req.Extra
-	extras   int           // of them, those that all attempts share
-	body     requestBody
-	tried    upstream.Tried
-	entry    accesslog.Entry
-	started  bool // the head of the response is out
-	cut      bool // the response must not end cleanly
-	hijacked bool // the connection is no longer net/http's
-	failure  string
+	req     uwsgi.Request // filled by proxy
+	extra   [10]uwsgi.Var // backs req.Extra
+	extras  int           // of them, those that all attempts share
+	body    requestBody
+	tried   upstream.Tried
+	entry   accesslog.Entry
+	started bool // the head of the response is out
+	cut     bool // the response must not end cleanly
+	failure string
 }
 
 var _ http.ResponseWriter = (*exchange)(nil)
@@ -81,6 +80,7 @@ func (x *exchange) WriteHeader(status int) {
 		x.started = true
 		x.entry.Status = status
 		x.finalHeader()
+		x.limitDrain()
 	}
 	x.w.WriteHeader(status)
 }
@@ -133,7 +133,6 @@ func (x *exchange) flush() error {
 func (x *exchange) finish() {
 	e := &x.entry
 	e.Duration = time.Since(e.Time)
-	x.letGo()
 	x.body.close()
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()

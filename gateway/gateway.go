@@ -130,7 +130,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 // drain is the graceful end.
 func (g *Gateway) drain() error {
 	grace := g.current.Load().grace
-	g.log.Info("stopping: requests that run may finish", "grace", grace)
+	g.log.Info("stopping: requests that run may finish", "grace", grace.String())
 	g.state.Store(stats.StateDraining)
 	g.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)

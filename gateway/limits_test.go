@@ -157,7 +157,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
-				const size = 48 << 20
+				const size = 24 << 20
 				done := make(chan struct{})
 				w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
 					defer close(done)
@@ -210,19 +210,22 @@ func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 	g := gatewaytest.Start(t, conf.String())
 	gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
 		for _, path := range []string{"/", "/events", "/hints", "/upload"} {
-			c := g.Client(t, p)
-			if got := c.Get("/"); got.Code != 200 {
-				t.Fatalf("got %d %q", got.Code, got.Body)
-			}
-			<-time.After(300 * time.Millisecond)
-			r := c.Request("GET", path, nil)
-			if path == "/upload" {
-				r = c.Request("POST", path, strings.NewReader("x"), "Expect: 100-continue")
-			}
-			got, err := c.Try(r)
-			if err != nil || got.Code != 200 || got.BodyErr != nil || got.Body == "" {
-				t.Errorf("%s after a rest: got %+v, %v", path, got, err)
-			}
+			t.Run(path[1:], func(t *testing.T) {
+				t.Parallel()
+				c := g.Client(t, p)
+				if got := c.Get("/"); got.Code != 200 {
+					t.Fatalf("got %d %q", got.Code, got.Body)
+				}
+				<-time.After(300 * time.Millisecond)
+				r := c.Request("GET", path, nil)
+				if path == "/upload" {
+					r = c.Request("POST", path, strings.NewReader("x"), "Expect: 100-continue")
+				}
+				got, err := c.Try(r)
+				if err != nil || got.Code != 200 || got.BodyErr != nil || got.Body == "" {
+					t.Errorf("%s after a rest: got %+v, %v", path, got, err)
+				}
+			})
 		}
 	})
 }
@@ -242,13 +245,16 @@ func TestWorkerMayBeSlowerThanTheClient(t *testing.T) {
 	})
 	conf := before(w)
 	conf.Limits = "write_idle_timeout: 200ms, body_idle_timeout: 200ms"
+	conf.Routes = "{path: /stream, request_body: stream, pool: app}, {pool: app}"
 	g := gatewaytest.Start(t, conf.String())
 	gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
 		c := g.Client(t, p)
-		for _, header := range [][2]string{{"X-A", "b"}, {"X-Accel-Buffering", "no"}} {
-			got := c.Post("/", "body", "X-Head: "+header[0], "X-Value: "+header[1])
-			if got.Code != 200 || got.Body != "begin,end" || got.BodyErr != nil {
-				t.Errorf("got %+v", got)
+		for _, path := range []string{"/", "/stream"} {
+			for _, header := range [][2]string{{"X-A", "b"}, {"X-Accel-Buffering", "no"}} {
+				got := c.Post(path, strings.Repeat("body", 30000), "X-Head: "+header[0], "X-Value: "+header[1])
+				if got.Code != 200 || got.Body != "begin,end" || got.BodyErr != nil {
+					t.Errorf("%s: got %+v", path, got)
+				}
 			}
 		}
 	})
@@ -283,6 +289,31 @@ func TestHeaderTimeout(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestUnreadBodyHoldsNothing: who is answered without its body has a moment to
+// send the rest, and no more.
+func TestUnreadBodyHoldsNothing(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.Start(t, gatewaytest.Conf{Routes: "{path: /x, respond: {status: 200}}"}.String())
+	for _, p := range []gatewaytest.Protocol{gatewaytest.H1, gatewaytest.H1S} {
+		t.Run(p.String(), func(t *testing.T) {
+			t.Parallel()
+			conn, err := g.Client(t, p).Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, "POST /none HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 2000\r\n\r\nhalf")
+			var b strings.Builder
+			if _, err := copyAll(&b, conn); err != nil {
+				t.Fatalf("the connection does not end: %v", err)
+			}
+			if !strings.HasPrefix(b.String(), "HTTP/1.1 404 ") {
+				t.Errorf("got %q", b.String())
+			}
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ func (x *exchange) tunnel(a *answer) {
 		return
 	}
 	defer client.Close()
-	x.started, x.hijacked, x.entry.Status = true, true, a.Status
+	x.started, x.entry.Status = true, a.Status
 	if err := client.SetDeadline(time.Time{}); err != nil {
 		x.clientGone(err)
 		return

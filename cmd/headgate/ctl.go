@@ -34,9 +34,7 @@ func (f socketFlags) client() *admin.Client {
 	}
 	path := config.DefaultSocket()
 	if file, err := configPath(*f.config); err == nil {
-		if c, err := config.Load(file, os.LookupEnv); err == nil {
-			path = c.Admin.Socket
-		}
+		path = config.AdminSocket(file, os.LookupEnv)
 	}
 	return admin.NewClient(path)
 }

@@ -81,6 +81,27 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	return c, nil
 }
 
+// AdminSocket returns the admin socket that the file at path names, whatever else
+// is wrong with the file: who reloads a broken configuration must reach the
+// gateway that runs. Without such a key, or when it cannot be read, it returns
+// DefaultSocket.
+func AdminSocket(path string, env func(string) (string, bool)) string {
+	data, err := read(path)
+	if err != nil || len(data) > maxFile {
+		return DefaultSocket()
+	}
+	root, _ := parseYAML(bytes.TrimPrefix(data, []byte("\ufeff")))
+	n := root.get("admin").get("socket")
+	if n == nil || n.kind != scalarNode {
+		return DefaultSocket()
+	}
+	socket, wrong, _ := expand(n.text, env)
+	if wrong != "" || socket == "" {
+		return DefaultSocket()
+	}
+	return socket
+}
+
 // siteNames names sites in messages by their first hosts, as far as they can be
 // read.
 func siteNames(root *node, env func(string) (string, bool)) func(int) string {

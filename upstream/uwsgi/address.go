@@ -77,8 +77,10 @@ func schemeError(scheme, rest string) error {
 		rest = "10.0.0.7:3031"
 	}
 	switch scheme {
-	case "suwsgi", "http":
-		return fmt.Errorf("is not a URL; write %s, and protocol: %s on the pool", rest, scheme)
+	case "suwsgi":
+		return fmt.Errorf("is not a URL; write %s, and protocol: suwsgi on the pool", rest)
+	case "http", "https":
+		return errors.New("is a server that speaks HTTP, and members speak uwsgi; give the address of a uwsgi socket, such as 10.0.0.7:3031")
 	}
 	return fmt.Errorf("is not a URL; write %s", rest)
 }

@@ -59,7 +59,7 @@ func TestParseAddressSaysHowToWriteIt(t *testing.T) {
 		strings.Repeat("a", 64) + ":1":        "not a host name",
 		strings.Repeat("a.", 127) + ":1":      "DNS takes 253",
 		"uwsgi://10.0.0.7:3031":               "is not a URL; write 10.0.0.7:3031",
-		"http://10.0.0.7:8000/x":              "write 10.0.0.7:8000, and protocol: http on the pool",
+		"http://10.0.0.7:8000/x":              "give the address of a uwsgi socket",
 		"suwsgi://app:3031":                   "write app:3031, and protocol: suwsgi on the pool",
 		"unix:///run/app.sock":                "write unix:/run/app.sock",
 		"fastcgi://10.0.0.7:9000":             "fastcgi:// is not known here",

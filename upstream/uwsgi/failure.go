@@ -15,7 +15,7 @@ import (
 const (
 	cureLog   = "the worker's log says more; uWSGI answers 500 itself with catch-exceptions"
 	cureSlow  = "look for what the app waits for, or raise response_timeout"
-	cureHTTP  = "a server that waits for HTTP also looks like this: gunicorn needs --protocol uwsgi, uWSGI a socket (not http-socket), else write protocol: http"
+	cureHTTP  = "a server that waits for HTTP also looks like this: gunicorn needs --protocol uwsgi, uWSGI a socket (not http-socket)"
 	cureReset = "the server was stopped or reloaded with requests in its listen queue, or its buffer-size is smaller than the request's variables"
 )
 
@@ -158,7 +158,7 @@ func (x *exchange) suspicious(h *head) *Error {
 	if h.status != 400 || !h.closing || h.gunicorn || x.t.spoke.Load() {
 		return nil
 	}
-	e := x.bad("the member seems to speak HTTP, not uwsgi: it answered 400 to the packet", "give the address of a uwsgi socket, or write protocol: http")
+	e := x.bad("the member seems to speak HTTP, not uwsgi: it answered 400 to the packet", "give the address of a uwsgi socket: gunicorn needs --protocol uwsgi, uWSGI a socket (not http-socket)")
 	if server := h.header.Get("Server"); server != "" {
 		e.Cause += fmt.Sprintf(" (Server: %.40s)", strings.ToValidUTF8(server, "?"))
 	}

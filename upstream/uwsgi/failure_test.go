@@ -229,7 +229,7 @@ func TestResetAfterACountedAnswerIsSuccess(t *testing.T) {
 func TestSilentStrangerIsHinted(t *testing.T) {
 	w := uwsgitest.Start(t, (*uwsgitest.Conn).WaitClosed)
 	e := doError(t, newTransport(t, w.Addr(), uwsgi.Options{ResponseTimeout: 30 * time.Millisecond}), get("/"))
-	if !strings.Contains(e.Cure, "protocol: http") {
+	if !strings.Contains(e.Cure, "--protocol uwsgi") {
 		t.Errorf("cure %q does not mention HTTP", e.Cure)
 	}
 }

@@ -360,7 +360,7 @@ func TestRealHTTPServer(t *testing.T) {
 	addr := uwsgi.Address{Network: "tcp", Addr: listen}
 	startUWSGI(t, addr, "--http-socket", listen)
 	e := doError(t, newTransport(t, addr, uwsgi.Options{}), get("/"))
-	if !strings.Contains(e.Cure, "protocol: http") {
+	if !strings.Contains(e.Cure, "--protocol uwsgi") {
 		t.Errorf("nothing about HTTP: %v (%s)", e, e.Cure)
 	}
 }

@@ -75,7 +75,7 @@ func TestMemberSpeaksHTTP(t *testing.T) {
 	req.Header = uwsgi.HeaderFields{"X-Ten": {"0123456789"}}
 	e := doError(t, newTransport(t, uwsgi.Address{Network: "tcp", Addr: u.Host}, uwsgi.Options{}), req)
 	wantError(t, e, uwsgi.StageHead, uwsgi.KindBadAnswer, true, "speak HTTP, not uwsgi")
-	if !strings.Contains(e.Cure, "protocol: http") {
+	if !strings.Contains(e.Cure, "--protocol uwsgi") {
 		t.Errorf("cure %q", e.Cure)
 	}
 }

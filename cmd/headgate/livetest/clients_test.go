@@ -69,6 +69,11 @@ func (g *gateway) client(t testing.TB, p protocol) *http.Client {
 	return &http.Client{Transport: tr, CheckRedirect: noRedirect}
 }
 
+// dialError says that there was no QUIC connection for a request.
+type dialError struct{ error }
+
+func (e dialError) Unwrap() error { return e.error }
+
 func (g *gateway) http3(t testing.TB) *http3.Transport {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -78,13 +83,17 @@ func (g *gateway) http3(t testing.TB) *http3.Transport {
 	q := &quic.Transport{Conn: pc}
 	tr := &http3.Transport{
 		TLSClientConfig: g.tls(), DisableCompression: true,
-		QUICConfig: &quic.Config{HandshakeIdleTimeout: 3 * time.Second, MaxIdleTimeout: 40 * time.Second, KeepAlivePeriod: 10 * time.Second},
+		QUICConfig: &quic.Config{HandshakeIdleTimeout: 2 * time.Second, MaxIdleTimeout: 40 * time.Second, KeepAlivePeriod: 10 * time.Second},
 		Dial: func(ctx context.Context, _ string, conf *tls.Config, qconf *quic.Config) (*quic.Conn, error) {
 			to, err := net.ResolveUDPAddr("udp", g.https)
 			if err != nil {
 				return nil, err
 			}
-			return q.Dial(ctx, to, conf, qconf)
+			c, err := q.Dial(ctx, to, conf, qconf)
+			if err != nil {
+				return nil, dialError{err}
+			}
+			return c, nil
 		},
 	}
 	t.Cleanup(func() {

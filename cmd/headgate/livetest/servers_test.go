@@ -95,6 +95,7 @@ func startAppAt(t testing.TB, socket string, options ...string) *app {
 		binary, "--plugin", "python3", "--master", "--die-on-term", "--need-app",
 		"--pythonpath", absolute(t, "../../../deploy/examples/echo"), "--wsgi-file", absolute(t, "testdata/live.py"),
 		"--socket", socket, "--master-fifo", a.fifo, "--disable-logging",
+		"--forkbomb-delay", "0", // workers may die as often as a test likes
 	}, options...)
 	a.process = start(t, filepath.Dir(socket), accepts("unix", socket), command...)
 	return a

@@ -1,0 +1,233 @@
+package livetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+)
+
+// load is clients that ask as fast as they get answers, over every protocol.
+type load struct {
+	wg      sync.WaitGroup
+	stop    context.CancelFunc
+	served  map[protocol]*atomic.Int64
+	leaving atomic.Bool // the gateway has been told to stop
+
+	mu     sync.Mutex // guards the field below
+	failed []string
+}
+
+// startLoad starts n clients for each protocol, half of which also post.
+func startLoad(t testing.TB, g *gateway, n int, path string) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{stop: cancel, served: map[protocol]*atomic.Int64{}}
+	for _, p := range protocols {
+		l.served[p] = new(atomic.Int64)
+		for i := range n {
+			client := g.client(t, p)
+			l.wg.Go(func() { l.run(ctx, client, p, i%2 == 1, path) })
+		}
+	}
+	t.Cleanup(func() {
+		cancel()
+		l.wg.Wait()
+	})
+	return l
+}
+
+func (l *load) run(ctx context.Context, client *http.Client, p protocol, post bool, path string) {
+	for i := 0; ctx.Err() == nil; i++ {
+		method, body := http.MethodGet, ""
+		if post {
+			method, body = http.MethodPost, fmt.Sprint("body ", i)
+		}
+		if err := l.once(ctx, client, method, p.url(path), body); err != nil {
+			if l.leaving.Load() && refused(err) {
+				return
+			}
+			if ctx.Err() == nil {
+				l.fail(fmt.Sprintf("%s %s, request %d: %v", p, method, i, err))
+			}
+			return
+		}
+		l.served[p].Add(1)
+	}
+}
+
+func (l *load) fail(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, what)
+}
+
+func (l *load) once(ctx context.Context, client *http.Client, method, url, body string) error {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %.300s", resp.StatusCode, answer)
+	}
+	return err
+}
+
+// refused reports that the gateway did not take the request: nobody listens, or
+// an h3 stream was rejected, which says that it was not processed.
+func refused(err error) bool {
+	var h3 *http3.Error
+	if errors.As(err, &h3) && h3.ErrorCode == http3.ErrCodeRequestRejected {
+		return true
+	}
+	var dial dialError
+	return errors.As(err, &dial) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// end stops the clients and reports what went wrong.
+func (l *load) end(t testing.TB) {
+	t.Helper()
+	l.stop()
+	l.wg.Wait()
+	l.check(t)
+}
+
+func (l *load) check(t testing.TB) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, f := range l.failed {
+		if i == 10 {
+			t.Errorf("and %d more", len(l.failed)-10)
+			break
+		}
+		t.Error(f)
+	}
+	for _, p := range protocols {
+		n := l.served[p].Load()
+		t.Logf("%s: %d requests", p, n)
+		if n < 20 {
+			t.Errorf("only %d requests over %s", n, p)
+		}
+	}
+}
+
+// TestReloadUnderLoad: ten reloads that change something, half by signal, and a
+// stop. No request that was taken fails.
+func TestReloadUnderLoad(t *testing.T) {
+	a := startApp(t, "--processes", "2", "--listen", "100")
+	c := conf{socket: a.socket}
+	g := startGateway(t, c)
+	l := startLoad(t, g, 2, "/page")
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 10 {
+		<-tick.C
+		c.limits = fmt.Sprintf("idle_timeout: %ds, header_bytes: %dKiB", 60+i, 32+i) // new servers
+		c.pool = fmt.Sprintf("queue: {limit: %d}\n", 500+i)                          // a new pool
+		if i >= 5 {
+			c.pool = "" // an old one
+		}
+		c.more = fmt.Sprintf("  - {hosts: [other%d.localhost], routes: [{respond: {body: hi}}]}", i) // a new site
+		g.configure(t, c)
+		if i%2 == 0 {
+			g.signal(t, syscall.SIGHUP)
+			continue
+		}
+		stdout, stderr, code := run(t, headgate, "reload", "-c", g.file)
+		if code != 0 || !regexp.MustCompile(`^generation \d+ serves`).MatchString(stdout) {
+			t.Errorf("reload %d: exit code %d: %s%s", i, code, stdout, stderr)
+		}
+	}
+	<-tick.C
+	l.leaving.Store(true)
+	g.signal(t, syscall.SIGTERM)
+	l.wg.Wait()
+	l.check(t)
+	<-g.ended
+	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d after a graceful stop", code)
+	}
+	if n := strings.Count(g.said(), "reload refused"); n > 0 {
+		t.Errorf("%d reloads were refused", n)
+	}
+}
+
+// tenMistakes is one mistake on each line that is marked with "# wrong".
+const tenMistakes = `listen:
+  http: "127.0.0.1:eighty" # wrong
+  http4: true # wrong
+limits:
+  body: 100 parsecs # wrong
+  header_timeout: soon # wrong
+pools:
+  app:
+    members: ["unix:"] # wrong
+    dialect: klingon # wrong
+    vars: {UWSGI_FILE: /etc/passwd} # wrong
+sites:
+  - hosts: ["*.*.example"] # wrong
+    routes:
+      - pool: ap # wrong
+      - {path: "~(", pool: app} # wrong
+`
+
+// TestBrokenReload: every mistake is told with its place, and the gateway goes
+// on as it was.
+func TestBrokenReload(t *testing.T) {
+	a := startApp(t)
+	g := startGateway(t, conf{socket: a.socket})
+	write(t, g.file, tenMistakes)
+	places := map[string]bool{}
+	for i, line := range strings.Split(tenMistakes, "\n") {
+		if strings.Contains(line, "# wrong") {
+			places[fmt.Sprint(i+1)] = true
+		}
+	}
+	if len(places) != 10 {
+		t.Fatalf("%d mistakes", len(places))
+	}
+	for _, command := range [][]string{
+		{headgate, "reload", "--socket", g.admin},
+		{headgate, "check", "-c", g.file},
+	} {
+		_, stderr, code := run(t, command...)
+		found := map[string]bool{}
+		for _, m := range regexp.MustCompile(regexp.QuoteMeta(g.file)+`:(\d+):\d+: `).FindAllStringSubmatch(stderr, -1) {
+			found[m[1]] = true
+		}
+		for line := range places {
+			if !found[line] {
+				t.Errorf("headgate %s says nothing of line %s", command[1], line)
+			}
+		}
+		if code != 1 || len(found) != 10 {
+			t.Errorf("headgate %s: exit code %d, %d places:\n%s", command[1], code, len(found), stderr)
+		}
+	}
+	for _, p := range protocols {
+		resp, err := g.client(t, p).Get(p.url("/page"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := whole(resp); err != nil {
+			t.Errorf("after the refused reload, over %s: %v", p, err)
+		}
+	}
+}
