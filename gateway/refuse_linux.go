@@ -2,7 +2,8 @@ package gateway
 
 import (
 	"net"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // refuseNew makes a listening socket ignore who begins to connect, while those
@@ -18,17 +19,22 @@ func refuseNew(l net.Listener) {
 	if err != nil {
 		return
 	}
+	filter := dropSYN()
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	raw.Control(func(fd uintptr) {
-		syscall.AttachLsf(int(fd), dropSYN) // without it the window is a few microseconds wide
+		// Without it the window is a few microseconds wide: an error changes little.
+		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	})
 }
 
 // dropSYN is a filter for the segments that reach a socket: it drops those with
 // SYN and without ACK. Byte 13 of a TCP header has the flags.
-var dropSYN = []syscall.SockFilter{
-	{Code: syscall.BPF_LD | syscall.BPF_B | syscall.BPF_ABS, K: 13},
-	{Code: syscall.BPF_ALU | syscall.BPF_AND | syscall.BPF_K, K: 0x12},
-	{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, K: 0x02, Jt: 0, Jf: 1},
-	{Code: syscall.BPF_RET | syscall.BPF_K, K: 0},
-	{Code: syscall.BPF_RET | syscall.BPF_K, K: 0xffffffff},
+func dropSYN() []unix.SockFilter {
+	return []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x02, Jt: 0, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+	}
 }

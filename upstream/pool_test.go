@@ -200,7 +200,9 @@ func TestEmptyPool(t *testing.T) {
 
 type exchangeError struct{ unsent, timeout bool }
 
-func (e exchangeError) Error() string { return fmt.Sprintf("unsent %t, timeout %t", e.unsent, e.timeout) }
+func (e exchangeError) Error() string {
+	return fmt.Sprintf("unsent %t, timeout %t", e.unsent, e.timeout)
+}
 func (e exchangeError) Unsent() bool  { return e.unsent }
 func (e exchangeError) Timeout() bool { return e.timeout }
 
