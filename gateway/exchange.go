@@ -44,6 +44,8 @@ type exchange struct {
 	started bool // the head of the response is out
 	cut     bool // the response must not end cleanly
 	failure string
+
+	onInterim func(int, http.Header) // is interim; made once, for all the requests that x serves
 }
 
 var _ http.ResponseWriter = (*exchange)(nil)
@@ -55,6 +57,7 @@ func (p *exchanges) get(d *door, gen *generation, w http.ResponseWriter, r *http
 	x, _ := p.pool.Get().(*exchange)
 	if x == nil {
 		x = new(exchange)
+		x.onInterim = x.interim
 	}
 	x.d, x.gen, x.w, x.r = d, gen, w, r
 	x.rc = http.NewResponseController(w)
@@ -64,7 +67,7 @@ func (p *exchanges) get(d *door, gen *generation, w http.ResponseWriter, r *http
 }
 
 func (p *exchanges) put(x *exchange) {
-	*x = exchange{}
+	*x = exchange{onInterim: x.onInterim}
 	p.pool.Put(x)
 }
 

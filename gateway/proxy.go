@@ -81,7 +81,7 @@ func (x *exchange) describeRequest() {
 	}
 	x.extras = len(q.Extra)
 	q.Upgrade = x.upgradeWanted()
-	q.Interim = x.interim
+	q.Interim = x.onInterim
 }
 
 // Range implements uwsgi.Fields: the header of the request without what only a
