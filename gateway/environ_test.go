@@ -399,7 +399,7 @@ func TestHTTP10(t *testing.T) {
 	if got := b.String(); !strings.HasPrefix(got, "HTTP/1.0 200 OK\r\n") || !strings.HasSuffix(got, "\r\n\r\nok") || strings.Contains(got, "chunked") {
 		t.Errorf("got %q", got) // RFC 9110, 15.2: no 1xx for HTTP/1.0
 	}
-	checkEnv(t, w, map[string]string{"SERVER_PROTOCOL": "HTTP/1.0", "HTTP_HOST": "", "PATH_INFO": "/x"})
+	checkEnv(t, w, map[string]string{"SERVER_PROTOCOL": "HTTP/1.0", "HTTP_HOST": "127.0.0.1", "PATH_INFO": "/x"})
 }
 
 func TestMethods(t *testing.T) {

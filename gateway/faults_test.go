@@ -147,7 +147,7 @@ func TestMembersThatCannotBeReached(t *testing.T) {
 		{"connection refused", closed.Addr().String(), refusal{code: 502, cause: "connection refused", cure: "is the server running"}},
 		{"backlog full", "unix:" + fullBacklog(t, dir), refusal{code: 502, cause: "listen backlog full for 0.3 s", cure: "slots"}},
 		{"speaks HTTP", httpAnswers(t), refusal{code: 502, cause: "speak HTTP, not uwsgi", cure: "uwsgi socket"}},
-		{"waits for HTTP", httpServer(t), refusal{code: 504, cause: "no answer within 1.0 s", cure: "a server that waits for HTTP also looks like this"}},
+		{"waits for HTTP", uwsgitest.StartTCP(t, (*uwsgitest.Conn).WaitClosed).Addr().Addr, refusal{code: 504, cause: "no answer within 1.0 s", cure: "a server that waits for HTTP also looks like this"}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

@@ -131,8 +131,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) drain() error {
 	grace := g.current.Load().grace
 	g.log.Info("stopping: requests that run may finish", "grace", grace.String())
-	g.state.Store(stats.StateDraining)
 	g.draining.Store(true)
+	g.state.Store(stats.StateDraining)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	go func() {
@@ -144,6 +144,11 @@ func (g *Gateway) drain() error {
 	}()
 	g.reloading.Lock()
 	doors := g.doors
+	for _, d := range doors {
+		if d.quic != nil {
+			d.stopQUIC() // here, because a Snapshot may look at it
+		}
+	}
 	g.reloading.Unlock()
 	each(doors, func(d *door) error { d.stopAccepting(); return nil })
 	g.sayGoodbye(ctx)

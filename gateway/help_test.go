@@ -27,3 +27,20 @@ func wait[T any](t *testing.T, c <-chan T, what string) {
 		t.Fatalf("waited in vain for %s", what)
 	}
 }
+
+// until waits until ok.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	over := time.After(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-over:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func discard(r io.Reader) (int64, error) { return io.Copy(io.Discard, r) }

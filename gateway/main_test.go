@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"flag"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,7 +13,13 @@ import (
 	"headgate/upstream/uwsgi/uwsgitest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		_ = flag.Set("test.parallel", "16") // they wait more than they compute
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // app starts a worker that gives every request the same answer.
 func app(t *testing.T, answer string) *uwsgitest.Worker {

@@ -137,11 +137,13 @@ func (x *exchange) interim(status int, header http.Header) {
 func (a *passTo) send(x *exchange) (*answer, error) {
 	ctx := x.r.Context()
 	for {
+		before := x.entry.Worker
 		ans, err := a.try(ctx, x)
 		if err == nil {
 			return ans, nil
 		}
-		wait, again := a.pool.Options().Retry.Again(&x.tried, err, idempotent(x.r.Method), x.replayable())
+		took := x.entry.Worker - before
+		wait, again := a.pool.Options().Retry.Again(&x.tried, err, took, idempotent(x.r.Method), x.replayable())
 		tried := x.tried.Attempts() >= a.pool.Members() // there is nobody else to ask
 		if !again || tried && tooLarge(err) || !x.rewind() {
 			return nil, err

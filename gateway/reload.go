@@ -155,6 +155,9 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	if gen.certs != nil {
 		g.certs.Swap(gen.certs)
 	}
+	if gen.httpsPort == "0" { // any free one: now it is known which
+		gen.httpsPort = portOf(gen.conf.Listen.HTTPS[0], g.doors, opened.doors)
+	}
 	g.current.Store(gen)
 	want := wanted(gen.conf)
 	var stay, gone []*door
@@ -189,6 +192,16 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 		g.log.Info("configuration reloaded", "generation", gen.number, "hash", gen.hash)
 	}
 	g.counters.Retain(gen.siteNames(), slices.Collect(maps.Keys(gen.pools)))
+}
+
+// portOf returns the port at which the https listener of an address accepts.
+func portOf(address string, lists ...[]*door) string {
+	for _, d := range slices.Concat(lists...) {
+		if d.is(listenOptions{address: address, secure: true}) {
+			return d.port
+		}
+	}
+	return ""
 }
 
 // siteNames are the names under which sites are counted.

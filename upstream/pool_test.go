@@ -211,16 +211,19 @@ func TestAgain(t *testing.T) {
 	for _, tt := range []struct {
 		name                   string
 		errs                   []error
+		took                   time.Duration
 		idempotent, replayable bool
 		want                   int // attempts in all
 	}{
-		{"never ran, any method", []error{never, never, never, never}, false, true, 3},
-		{"never ran, body gone", []error{never}, false, false, 1},
-		{"may have run, POST", []error{ran}, false, true, 1},
-		{"may have run, GET: once more only", []error{ran, ran, ran}, true, true, 2},
-		{"may have run, then never ran", []error{ran, never, never}, true, true, 3},
-		{"time ran out, GET", []error{slow}, true, true, 1},
-		{"wrapped", []error{fmt.Errorf("member a: %w", never), nil}, false, true, 2},
+		{"never ran, any method", []error{never, never, never, never}, 0, false, true, 3},
+		{"never ran, body gone", []error{never}, 0, false, false, 1},
+		{"may have run, POST", []error{ran}, 0, false, true, 1},
+		{"may have run, GET: once more only", []error{ran, ran, ran}, 0, true, true, 2},
+		{"may have run, then never ran", []error{ran, never, never}, 0, true, true, 3},
+		{"killed after a long run, GET", []error{ran}, 2 * time.Second, true, true, 1},
+		{"never ran, long in the backlog", []error{never, never, never}, 2 * time.Second, false, true, 3},
+		{"time ran out, GET", []error{slow}, 0, true, true, 1},
+		{"wrapped", []error{fmt.Errorf("member a: %w", never), nil}, 0, false, true, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPool(t, upstream.Options{}, "a")
@@ -232,7 +235,7 @@ func TestAgain(t *testing.T) {
 				if err == nil {
 					break
 				}
-				if _, again := p.Options().Retry.Again(&tried, err, tt.idempotent, tt.replayable); !again {
+				if _, again := p.Options().Retry.Again(&tried, err, tt.took, tt.idempotent, tt.replayable); !again {
 					break
 				}
 			}

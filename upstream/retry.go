@@ -33,29 +33,33 @@ func (t *Tried) has(member any) bool {
 func (t *Tried) Attempts() int { return t.n }
 
 // Again reports whether a request that failed with err may be sent once more,
-// and after which wait. replayable means that its body, if any, can be read
+// and after which wait. took is how long its member had it; replayable means that its body, if any, can be read
 // again; idempotent that running it twice does no harm (RFC 9110, 9.2.2).
 //
 // An error whose Unsent() bool is true proves that no worker ran the request:
 // it goes again, whatever its method. Otherwise an idempotent request goes again
 // once, unless time ran out: a request that kills its worker, or takes longer
 // than anybody will wait, must not be spread over the whole pool.
-func (o RetryOptions) Again(t *Tried, err error, idempotent, replayable bool) (wait time.Duration, again bool) {
+func (o RetryOptions) Again(t *Tried, err error, took time.Duration, idempotent, replayable bool) (wait time.Duration, again bool) {
 	attempts := o.Attempts
 	if attempts == 0 {
 		attempts = DefaultAttempts
 	}
-	if t.n >= attempts || !replayable {
+	if t.n == 0 || t.n >= attempts || !replayable { // 0: no slot was had, and it has waited for one
 		return 0, false
 	}
 	if !unsent(err) {
-		if !idempotent || t.ran || timeout(err) {
+		if !idempotent || t.ran || took > longRun || timeout(err) {
 			return 0, false
 		}
 		t.ran = true
 	}
 	return retryWait << (t.n - 1), true
 }
+
+// longRun is the time after which a worker that gives no answer was rather killed
+// for the request (harakiri, memory) than by chance.
+const longRun = time.Second
 
 // retryWait is the wait before the second attempt when no other member is left;
 // it doubles. A worker that is being replaced refuses for some tens of

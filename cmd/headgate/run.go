@@ -140,13 +140,15 @@ func (s *server) signals(background context.Context) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(c)
+	var reloads sync.WaitGroup // a reload that takes long must not keep a signal to stop waiting
+	defer reloads.Wait()
 	stopping := false // the first signal to stop comes here too, before or after it has ended ctx
 	for {
 		select {
 		case sig := <-c:
 			switch {
 			case sig == syscall.SIGHUP:
-				s.reload(background)
+				reloads.Go(func() { s.reload(background) })
 			case stopping:
 				s.log.Warn("second signal: ending at once")
 				s.gw.Stop()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ type Client struct {
 
 	t    testing.TB
 	rt   http.RoundTripper
-	next *atomic.Int64
+	next *atomic.Int64 // the gateway's: ids of requests
 }
 
 // Response is a response that has been read to its end.
@@ -38,13 +39,14 @@ type Response struct {
 	Body    string
 	Length  int64  // as announced; -1: not
 	ID      string // of the request, as the client sent it
+	Close   bool   // the gateway said that it closes the connection (HTTP/1)
 	BodyErr error  // why the body ended before its end
 }
 
 // Client returns a new client. The end of the test closes its connections.
 func (g *Gateway) Client(t testing.TB, p Protocol) *Client {
 	t.Helper()
-	c := &Client{Protocol: p, Gateway: g, t: t, next: new(atomic.Int64)}
+	c := &Client{Protocol: p, Gateway: g, t: t, next: &g.next}
 	addr := g.Address(p.listener())
 	if p == H3 {
 		c.rt = c.http3(addr)
@@ -82,7 +84,11 @@ func (c *Client) http3(addr string) http.RoundTripper {
 			if err != nil {
 				return nil, err
 			}
-			return q.Dial(ctx, to, conf, qconf)
+			conn, err := q.Dial(ctx, to, conf, qconf)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrNoConnection, err)
+			}
+			return conn, nil
 		},
 	}
 	c.t.Cleanup(func() {
@@ -92,6 +98,10 @@ func (c *Client) http3(addr string) http.RoundTripper {
 	})
 	return tr
 }
+
+// ErrNoConnection is what a request over HTTP/3 fails with when there was no
+// connection to send it over.
+var ErrNoConnection = errors.New("no QUIC connection")
 
 // URL returns the address of a path at the gateway.
 func (c *Client) URL(path string) string { return c.Protocol.Scheme() + "://" + Host + path }
@@ -105,15 +115,23 @@ func (c *Client) Request(method, path string, body io.Reader, header ...string) 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Header.Set("X-Request-Id", fmt.Sprintf("%s-%d", strings.ReplaceAll(c.t.Name(), "/", "."), c.next.Add(1)))
-	if len(r.Header.Get("X-Request-Id")) > 100 {
-		r.Header.Set("X-Request-Id", fmt.Sprintf("%s-%d", c.Protocol, c.next.Add(1)))
-	}
+	r.Header.Set("X-Request-Id", c.newID())
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header[name] = append(r.Header[name], value) // as written
 	}
 	return r
+}
+
+// newID returns an id of which no other request of the test has the like.
+func (c *Client) newID() string {
+	name := strings.Map(func(r rune) rune {
+		if r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return '.'
+	}, c.t.Name())
+	return fmt.Sprintf("%.100s-%s-%d", name, c.Protocol, c.next.Add(1))
 }
 
 // Get asks for a path and reads the response to its end.
@@ -149,7 +167,7 @@ func (c *Client) Try(r *http.Request) (*Response, error) {
 	_, err = b.ReadFrom(resp.Body)
 	return &Response{
 		Code: resp.StatusCode, Proto: resp.Proto, Header: resp.Header, Body: b.String(),
-		Length: resp.ContentLength, ID: r.Header.Get("X-Request-Id"), BodyErr: err,
+		Length: resp.ContentLength, Close: resp.Close, ID: r.Header.Get("X-Request-Id"), BodyErr: err,
 	}, nil
 }
 

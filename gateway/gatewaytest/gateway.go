@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type Gateway struct {
 	Roots  *x509.CertPool // the local authority
 
 	t       testing.TB
+	next    atomic.Int64 // requests of all clients
 	storage string
 	access  *accesslog.Log
 	end     context.CancelFunc // begins a graceful end
@@ -111,6 +113,19 @@ func (g *Gateway) load() (*config.Config, error) {
 		text += fmt.Sprintf("\ntls: {issuer: internal, storage: %q}\n", "file:"+g.storage)
 	}
 	return config.Parse("test.yaml", []byte(text), nil)
+}
+
+// Trust makes new clients trust a certificate that the configuration names.
+func (g *Gateway) Trust(der []byte) {
+	g.t.Helper()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if g.Roots == nil {
+		g.Roots = x509.NewCertPool()
+	}
+	g.Roots.AddCert(cert)
 }
 
 // SetConf is what the next reload reads.

@@ -88,3 +88,10 @@ func (l *Lines) Wait(match func(Line) bool) Line {
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
+
+// Forget drops the lines so far.
+func (l *Lines) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = nil
+}

@@ -318,3 +318,48 @@ func isReset(err error) bool {
 	var reset *quic.StreamError
 	return errors.As(err, &reset)
 }
+
+// GoAway opens a connection over HTTP/3, makes a request, and returns a channel
+// that is closed when the gateway says GOAWAY on it.
+func (c *Client) GoAway() (<-chan struct{}, error) {
+	conn, err := c.DialQUIC()
+	if err != nil {
+		return nil, err
+	}
+	control, err := conn.OpenUniStream()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := control.Write([]byte{streamControl, frameSettings, 0}); err != nil {
+		return nil, err
+	}
+	told := make(chan struct{})
+	go func() {
+		for {
+			s, err := conn.AcceptUniStream(context.Background())
+			if err != nil {
+				return // the end of the test
+			}
+			if waitGoAway(bufio.NewReader(s)) {
+				close(told)
+				return
+			}
+		}
+	}()
+	return told, nil
+}
+
+const frameGoAway = 7
+
+// waitGoAway reads a stream to its end and reports whether a GOAWAY was on it.
+func waitGoAway(r *bufio.Reader) bool {
+	if kind, err := quicvarint.Read(r); err != nil || kind != streamControl {
+		return false
+	}
+	for {
+		kind, _, err := readH3Frame(r)
+		if err != nil || kind == frameGoAway {
+			return err == nil
+		}
+	}
+}

@@ -112,7 +112,8 @@ func absolute(t testing.TB, path string) string {
 
 // conf is what a test says of the gateway's configuration; every field may be "".
 type conf struct {
-	socket string // of the only member
+	socket string // path of the only member, on a unix socket
+	member string // its address, if it is elsewhere
 	limits string // more keys of limits, in flow style
 	pool   string // more keys of the pool, lines of block style
 	route  string // more keys of the route, in flow style
@@ -142,6 +143,9 @@ func startGateway(t testing.TB, c conf) *gateway {
 // configure writes the configuration.
 func (g *gateway) configure(t testing.TB, c conf) {
 	t.Helper()
+	if c.member == "" {
+		c.member = "unix:" + c.socket
+	}
 	text := fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
 tls: {issuer: none, certificates: [{cert: %q, key: %q}]}
 admin: {socket: %q}
@@ -149,14 +153,14 @@ log: {access: "off"}
 limits: {body: 4GiB%s}
 pools:
   app:
-    members: ["unix:%s"]
+    members: [%q]
 %s
 sites:
   - hosts: [%s, localhost, 127.0.0.1]
     http: serve
     routes: [{pool: app%s}]
 %s
-`, g.cert, g.key, g.admin, more(c.limits), c.socket, indent(c.pool), host, more(c.route), c.more)
+`, g.cert, g.key, g.admin, more(c.limits), c.member, indent(c.pool), host, more(c.route), c.more)
 	write(t, g.file, text)
 }
 

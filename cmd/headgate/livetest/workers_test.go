@@ -147,7 +147,7 @@ func TestWorkerSpeaksHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if page, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusBadGateway || !strings.Contains(string(page), "protocol: http") {
+	if page, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusBadGateway || !strings.Contains(string(page), "http-socket") {
 		t.Errorf("status %d, %v: %s", resp.StatusCode, err, page)
 	}
 }

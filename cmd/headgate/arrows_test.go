@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows are the rooms of the house and what each may import of ours. A line
+// more here is a decision about the architecture, not a formality.
+var arrows = map[string][]string{
+	"cmd/headgate": {
+		"gateway", "gateway/accesslog", "gateway/admin", "gateway/config", "gateway/stats", "gateway/tracing", "tls/certs",
+	},
+	"gateway": {
+		"gateway/accesslog", "gateway/config", "gateway/forwarded", "gateway/relay", "gateway/stats", "gateway/tracing",
+		"routing", "tls/certs", "upstream", "upstream/uwsgi",
+	},
+	"gateway/config": {"gateway/accesslog", "gateway/tracing", "routing", "tls/certs", "upstream", "upstream/uwsgi"},
+	"gateway/admin":  {"gateway/stats"},
+
+	// Leaves import nothing of ours.
+	"gateway/accesslog": nil,
+	"gateway/forwarded": nil,
+	"gateway/relay":     nil,
+	"gateway/stats":     nil,
+	"gateway/tracing":   nil,
+	"routing":           nil,
+	"tls/certs":         nil,
+	"upstream":          nil,
+	"upstream/uwsgi":    nil,
+
+	// For tests: no other package may import them, see below.
+	"cmd/headgate/livetest":    nil,
+	"gateway/gatewaytest":      {"gateway", "gateway/accesslog", "gateway/config", "gateway/stats", "tls/certs"},
+	"upstream/uwsgi/uwsgitest": {"upstream/uwsgi"},
+}
+
+// pkg is what go list tells of a package.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Module     *struct {
+		Path string
+		Main bool
+	}
+}
+
+func (p pkg) ours() bool { return p.Module != nil && p.Module.Main }
+
+// forTests reports whether a package exists only for tests.
+func (p pkg) forTests() bool { return strings.HasSuffix(p.ImportPath, "test") }
+
+// list returns our packages and everything they import, by path.
+func list(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Imports,Module", "headgate/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	all := make(map[string]pkg)
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+	}
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	all := list(t)
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		p := all[path]
+		if !p.ours() {
+			continue
+		}
+		room := strings.TrimPrefix(path, "headgate/")
+		may, known := arrows[room]
+		if !known {
+			t.Errorf("%s has no place among the arrows: say what it may import", room)
+		}
+		for _, to := range p.Imports {
+			q := all[to]
+			if !q.ours() {
+				continue
+			}
+			if !slices.Contains(may, strings.TrimPrefix(to, "headgate/")) {
+				t.Errorf("%s imports %s, which no arrow allows", room, to)
+			}
+			if q.forTests() {
+				t.Errorf("%s imports %s, which is for tests", room, to)
+			}
+		}
+	}
+	for room := range arrows {
+		if _, ok := all["headgate/"+room]; !ok {
+			t.Errorf("%s is among the arrows and does not exist", room)
+		}
+	}
+}
+
+// TestOnePackageImportsEachLibrary: what changes in a library is met in one place.
+func TestOnePackageImportsEachLibrary(t *testing.T) {
+	all := list(t)
+	users := make(map[string][]string)
+	for path, p := range all {
+		if !p.ours() || p.forTests() {
+			continue
+		}
+		for _, to := range p.Imports {
+			if m := all[to].Module; m != nil && !m.Main && !slices.Contains(users[m.Path], path) {
+				users[m.Path] = append(users[m.Path], path)
+			}
+		}
+	}
+	for library, by := range users {
+		if len(by) > 1 {
+			slices.Sort(by)
+			t.Errorf("%s is imported by %s: one of them should wrap it", library, strings.Join(by, " and "))
+		}
+	}
+}
