@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -70,14 +71,29 @@ func serve(ctx context.Context, source string, load func() (*config.Config, erro
 }
 
 // once gives the configuration that has been read already, and reads it again
-// only after that.
+// only after that. What cannot change while the process runs is warned about.
 func once(first *config.Config, load func() (*config.Config, error)) func() (*config.Config, error) {
+	started := false
 	return func() (*config.Config, error) {
-		if c := first; c != nil {
-			first = nil
-			return c, nil
+		if !started {
+			started = true
+			return first, nil
 		}
-		return load()
+		c, err := load()
+		if err != nil {
+			return nil, err
+		}
+		for key, changed := range map[string]bool{
+			"log":          c.Log != first.Log,
+			"metrics":      c.Metrics != first.Metrics,
+			"tracing":      !reflect.DeepEqual(c.Tracing, first.Tracing),
+			"admin.socket": c.Admin.Socket != first.Admin.Socket,
+		} {
+			if changed {
+				c.Warnings = append(c.Warnings, &config.Error{Path: key, Msg: key + " has changed and needs a restart: until then the old value holds"})
+			}
+		}
+		return c, nil
 	}
 }
 
