@@ -118,6 +118,25 @@ func TestCutAnswersAreCutForTheClient(t *testing.T) {
 	}
 }
 
+// TestCutAnswerToHTTP10: such a client takes an orderly end for a whole answer.
+func TestCutAnswerToHTTP10(t *testing.T) {
+	t.Parallel()
+	w := app(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+	g := gatewaytest.Start(t, before(w).String())
+	h1s(t, func(t *testing.T, p gatewaytest.Protocol) {
+		conn, err := g.Client(t, p).Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET / HTTP/1.0\r\nHost: app.localhost\r\n\r\n")
+		var b strings.Builder
+		if _, err := copyAll(&b, conn); err == nil && strings.HasPrefix(b.String(), "HTTP/1.0 200") {
+			t.Errorf("got a clean end after %q", b.String())
+		}
+	})
+}
+
 // TestMembersThatCannotBeReached is about addresses; see also upstream/uwsgi.
 func TestMembersThatCannotBeReached(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -57,11 +59,30 @@ func (x *exchange) leave() {
 		}
 	}
 	cut := x.cut
+	if cut && !x.r.ProtoAtLeast(1, 1) {
+		x.reset()
+	}
 	x.finish()
 	x.d.g.exchanges.put(x)
 	if cut {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// reset ends the connection of an HTTP/1.0 client so that it notices: it takes
+// an orderly end for the end of the answer.
+func (x *exchange) reset() {
+	c, _, err := x.rc.Hijack()
+	if err != nil {
+		return // a tunnel: it is closed already
+	}
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn() // without close_notify
+	}
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetLinger(0) // it is cut either way
+	}
+	c.Close()
 }
 
 // enter decides everything about the request that does not depend on its route,

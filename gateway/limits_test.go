@@ -129,15 +129,15 @@ func TestSlowBodyIsNoStop(t *testing.T) {
 	t.Parallel()
 	w := app(t, answerOK)
 	conf := before(w)
-	conf.Limits = "body_idle_timeout: 1s"
+	conf.Limits = "body_idle_timeout: 2s"
 	g := gatewaytest.Start(t, conf.String())
 	gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
 		c := g.Client(t, p)
 		body, feed := io.Pipe()
 		go func() {
-			tick := time.NewTicker(400 * time.Millisecond)
+			tick := time.NewTicker(500 * time.Millisecond)
 			defer tick.Stop()
-			for range 4 {
+			for range 5 {
 				<-tick.C
 				_, _ = io.WriteString(feed, "x")
 			}

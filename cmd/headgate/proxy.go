@@ -17,6 +17,7 @@ type proxyFlags struct {
 	tls         string
 	dialect     string
 	metrics     string
+	socket      string
 }
 
 func newProxy() *cobra.Command {
@@ -36,12 +37,14 @@ gunicorn --protocol uwsgi), without a configuration file.`,
 	fs.StringVar(&f.tls, "tls", "auto", "who makes certificates: auto, internal or none")
 	fs.StringVar(&f.dialect, "dialect", "auto", "how the server reads uwsgi: auto, uwsgi or gunicorn")
 	fs.StringVar(&f.metrics, "metrics", "", "`ADDR` that serves Prometheus metrics")
+	fs.StringVar(&f.socket, "socket", "", "admin `SOCKET` (default: that of headgate run, unless another gateway has it)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := f.config()
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), "flags of headgate proxy", func() (*config.Config, error) { return c, nil })
+		s := &server{source: "flags of headgate proxy", shyOfSocket: f.socket == ""}
+		return s.serve(cmd.Context(), func() (*config.Config, error) { return c, nil })
 	}
 	return cmd
 }
@@ -52,9 +55,9 @@ func (f *proxyFlags) config() (*config.Config, error) {
 		return nil, usageError{errors.New("proxy needs --to ADDRESS, such as --to unix:/run/app.sock")}
 	}
 	c := &config.Config{
-		Metrics: f.metrics,
-		Pools:   map[string]config.Pool{"app": {}},
-		Sites:   []config.Site{{Hosts: f.host, Routes: []config.Route{{Pool: "app"}}}},
+		Metrics: f.metrics, Admin: config.Admin{Socket: f.socket},
+		Pools: map[string]config.Pool{"app": {}},
+		Sites: []config.Site{{Hosts: f.host, Routes: []config.Route{{Pool: "app"}}}},
 	}
 	var p config.Pool
 	for _, a := range f.to {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"reflect"
@@ -34,13 +35,17 @@ SIGTERM or Ctrl-C finish the requests that run and end; a second one ends at onc
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), path, func() (*config.Config, error) { return config.Load(path, os.LookupEnv) })
+		s := &server{source: path}
+		return s.serve(cmd.Context(), func() (*config.Config, error) { return config.Load(path, os.LookupEnv) })
 	}
 	return cmd
 }
 
 // server is the running gateway with everything that stands around it.
 type server struct {
+	source      string // of the configuration, for people
+	shyOfSocket bool   // go on without an admin socket when another gateway has it
+
 	gw     *gateway.Gateway
 	conf   *config.Config // of the start
 	log    *slog.Logger
@@ -49,13 +54,13 @@ type server struct {
 }
 
 // serve runs a gateway until ctx ends or it cannot start.
-func serve(ctx context.Context, source string, load func() (*config.Config, error)) error {
+func (s *server) serve(ctx context.Context, load func() (*config.Config, error)) error {
 	first, err := load()
 	if err != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader of the logs that dies must not end the gateway
-	s := &server{conf: first, log: accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)}
+	s.conf, s.log = first, accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)
 	tune(s.log)
 	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
 		return err
@@ -64,7 +69,7 @@ func serve(ctx context.Context, source string, load func() (*config.Config, erro
 		return fmt.Errorf("tracing: %w", err)
 	}
 	s.gw = gateway.New(gateway.Setup{
-		Load: once(first, load), Version: version(), Config: source,
+		Load: once(first, load), Version: version(), Config: s.source,
 		Log: s.log, Access: s.access, Tracer: s.tracer,
 	})
 	return s.run(ctx)
@@ -127,15 +132,22 @@ func (s *server) run(ctx context.Context) error {
 // startAdmin binds the admin socket and the metrics address and serves them until
 // background ends: they answer while the gateway drains.
 func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, cancel context.CancelCauseFunc) error {
+	start := func(serve func(context.Context, net.Listener) error, l net.Listener) {
+		wg.Go(func() {
+			if err := serve(background, l); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	socket, err := admin.ListenSocket(s.conf.Admin.Socket)
-	if err != nil {
+	switch {
+	case err == nil:
+		start(admin.NewAPI(s.gw, s.log).Serve, socket)
+	case s.shyOfSocket && errors.Is(err, admin.ErrRunning):
+		s.log.Warn("no admin socket: another headgate has it; name one with --socket to ask this gateway", "socket", s.conf.Admin.Socket)
+	default:
 		return err
 	}
-	wg.Go(func() {
-		if err := admin.NewAPI(s.gw, s.log).Serve(background, socket); err != nil {
-			cancel(err)
-		}
-	})
 	if s.conf.Metrics == "" {
 		return nil
 	}
@@ -143,11 +155,7 @@ func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, canc
 	if err != nil {
 		return err
 	}
-	wg.Go(func() {
-		if err := admin.NewMetrics(s.gw.Snapshot, s.log).Serve(background, metrics); err != nil {
-			cancel(err)
-		}
-	})
+	start(admin.NewMetrics(s.gw.Snapshot, s.log).Serve, metrics)
 	return nil
 }
 
