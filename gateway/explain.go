@@ -101,6 +101,9 @@ func explainRequest(method, target string, headers []string) (r *http.Request, s
 	if !ok || scheme != "http" && scheme != "https" {
 		return nil, false, fmt.Errorf("%q is not an address: write it like https://shop.example.com/path", target)
 	}
+	if _, err := http.NewRequest(method, "http://x/", nil); err != nil {
+		return nil, false, fmt.Errorf("%q is not a method: write it like GET", method)
+	}
 	i := strings.IndexAny(rest, "/?")
 	uri := "/"
 	host := rest

@@ -152,18 +152,36 @@ func (g *Gateway) drain() error {
 	g.reloading.Unlock()
 	each(doors, func(d *door) error { d.stopAccepting(); return nil })
 	g.sayGoodbye(ctx)
-	err := each(doors, func(d *door) error { return d.shutdown(ctx) })
+	each(doors, func(d *door) error { return d.shutdown(ctx) }) // what is left then is counted below
 	select {
 	case <-g.tunnels.idle():
 	case <-ctx.Done():
-		g.tunnels.cut()
-		err = errors.Join(err, ctx.Err())
 	}
-	if err != nil {
-		return fmt.Errorf("stopped after the grace of %s with requests still running: %w", grace, err)
+	cut := g.inFlight()
+	g.tunnels.cut()
+	if cut > 0 {
+		return fmt.Errorf("%s with requests still running: %d cut", g.why(grace), cut)
 	}
 	g.log.Info("stopped")
 	return nil
+}
+
+// inFlight returns how many requests have not been answered whole.
+func (g *Gateway) inFlight() (n int64) {
+	for _, s := range g.counters.Sites() {
+		n += s.InFlight
+	}
+	return n
+}
+
+// why says what ended the wait for requests.
+func (g *Gateway) why(grace time.Duration) string {
+	select {
+	case <-g.stop:
+		return "stopped at once"
+	default:
+		return "stopped after the grace of " + grace.String()
+	}
 }
 
 // goodbye is how long clients that reuse connections have to learn from a

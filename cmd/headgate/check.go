@@ -27,7 +27,9 @@ func newCheck() *cobra.Command {
 		if err := gateway.Check(c); err != nil {
 			return err
 		}
-		fmt.Fprint(cmd.ErrOrStderr(), c.Warnings.Detail())
+		if n := len(c.Warnings); n > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s, no error:\n%s", count(n, "warning"), c.Warnings.Detail())
+		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %s\n", path, summary(c))
 		return err
 	}
@@ -55,7 +57,7 @@ func newExplain() *cobra.Command {
 		Example: "  headgate explain GET https://shop.example.com/cart?id=7",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usageError{fmt.Errorf("explain takes METHOD and URL, got %d arguments", len(args))}
+				return usageError{fmt.Errorf("explain takes METHOD and URL, got %s", count(len(args), "argument"))}
 			}
 			return nil
 		},

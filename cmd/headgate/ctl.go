@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,6 +40,15 @@ func (f socketFlags) client() *admin.Client {
 	return admin.NewClient(path)
 }
 
+// explained adds what else may be when nobody is found: that one runs with
+// another socket, as a service of another user does unless its file names one.
+func (f socketFlags) explained(err error) error {
+	if *f.socket == "" && errors.Is(err, admin.ErrNotRunning) {
+		return hintError{err, "if one runs, name its file with -c, or its admin socket with --socket (of the systemd unit: /run/headgate/headgate.sock)"}
+	}
+	return err
+}
+
 func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Make the running gateway read its configuration again", Args: noArgs,
@@ -49,7 +59,7 @@ before anything changes: after an error the old configuration goes on.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r, err := f.client().Reload(cmd.Context())
 		if err != nil {
-			return err
+			return f.explained(err)
 		}
 		if !r.OK {
 			fmt.Fprintln(cmd.ErrOrStderr(), r.Error)
@@ -68,7 +78,7 @@ func newStatus() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		s, err := f.client().Status(cmd.Context())
 		if err != nil {
-			return err
+			return f.explained(err)
 		}
 		if *asJSON {
 			e := json.NewEncoder(cmd.OutOrStdout())
@@ -82,10 +92,13 @@ func newStatus() *cobra.Command {
 
 func printStatus(out io.Writer, s stats.Snapshot) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "headgate %s, %s since %s\n", s.Version, s.State, s.StartedAt.Format(time.DateTime))
+	fmt.Fprintf(w, "headgate %s, %s, started at %s\n", s.Version, s.State, s.StartedAt.Format(time.DateTime))
 	fmt.Fprintf(w, "configuration\t%s, generation %d of %s\n", s.Config, s.Generation.Number, s.Generation.At.Format(time.DateTime))
 	if s.LastReload.Error != "" {
-		fmt.Fprintf(w, "last reload refused at %s\t%s\n", s.LastReload.At.Format(time.DateTime), s.LastReload.Error)
+		fmt.Fprintf(w, "last reload refused at %s:\n", s.LastReload.At.Format(time.DateTime))
+		for line := range strings.Lines(s.LastReload.Error) {
+			fmt.Fprintf(w, "  %s\n", strings.TrimSuffix(line, "\n"))
+		}
 	}
 	fmt.Fprintln(w, "\nLISTENER\tPROTOCOL\tOPEN\tACCEPTED")
 	for _, l := range s.Listeners {

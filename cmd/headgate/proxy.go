@@ -54,6 +54,9 @@ func (f *proxyFlags) config() (*config.Config, error) {
 	if len(f.to) == 0 {
 		return nil, usageError{errors.New("proxy needs --to ADDRESS, such as --to unix:/run/app.sock")}
 	}
+	if f.tls == "none" && len(f.https) > 0 {
+		return nil, usageError{errors.New("--https needs a certificate, and --tls none makes none: leave one of the two out, or write --tls internal")}
+	}
 	c := &config.Config{
 		Metrics: f.metrics, Admin: config.Admin{Socket: f.socket},
 		Pools: map[string]config.Pool{"app": {}},
@@ -70,7 +73,7 @@ func (f *proxyFlags) config() (*config.Config, error) {
 	f.listen(c)
 	c.SetDefaults()
 	if err := c.Validate(); err != nil {
-		return nil, usageError{err}
+		return nil, usageError{hintError{err, "as flags: listen.http is --http, listen.https --https, tls.issuer --tls, the members are --to and the site's hosts --host"}}
 	}
 	return c, nil
 }
@@ -83,9 +86,6 @@ func (f *proxyFlags) listen(c *config.Config) {
 		if f.tls != "none" {
 			f.https = []string{":8443"}
 		}
-	}
-	if f.tls == "none" {
-		f.https = nil
 	}
 	if f.tls == "auto" && len(f.host) == 0 {
 		c.TLS.Issuer = "internal" // any host: no public name to ask for

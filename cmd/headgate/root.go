@@ -59,17 +59,18 @@ func report(w io.Writer, err error) {
 	var list config.Errors
 	if errors.As(err, &list) {
 		fmt.Fprint(w, list.Detail())
-		return
-	}
-	for line := range strings.Lines(strings.TrimSpace(err.Error())) { // joined errors have a line each
-		fmt.Fprintf(w, "headgate: %s\n", strings.TrimSuffix(line, "\n"))
+	} else {
+		for line := range strings.Lines(strings.TrimSpace(err.Error())) { // joined errors have a line each
+			fmt.Fprintf(w, "headgate: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 	}
 	var hint hintError
-	if errors.As(err, &hint) {
+	hinted := errors.As(err, &hint)
+	if hinted {
 		fmt.Fprintf(w, "headgate: hint: %s\n", hint.hint)
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	if !hinted && errors.As(err, &usage) {
 		fmt.Fprintln(w, "headgate: hint: headgate help shows the commands, headgate help COMMAND the flags")
 	}
 }
@@ -97,9 +98,40 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{withFlagHint(cmd, err)}
 	})
+	root.Version = version()
+	root.SetVersionTemplate("headgate {{.Version}}\n")
 	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
 		newTrust(), newUntrust(), newSchema(), newVersion())
+	strictHelp(root)
 	return root
+}
+
+// strictHelp makes a name that help and completion do not know a wrong usage,
+// for which cobra would print the help of the root.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Run = nil
+			cmd.RunE = func(_ *cobra.Command, args []string) error {
+				about, _, err := root.Find(args)
+				if err != nil || about == root && len(args) > 0 {
+					return unknownCommand(root, args[0])
+				}
+				return about.Help()
+			}
+		case "completion":
+			cmd.Args = cobra.ArbitraryArgs
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return usageError{fmt.Errorf("completion knows bash, fish, powershell and zsh, not %q", args[0])}
+				}
+				return cmd.Help()
+			}
+		}
+	}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -63,10 +62,10 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	s.conf, s.log = first, accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)
 	tune(s.log)
 	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
-		return err
+		return hintError{err, "make its directory and let this user write to it, or choose another place (log.access)"}
 	}
 	if s.tracer, err = tracing.New(ctx, first.Tracing, os.LookupEnv, s.log); err != nil {
-		return fmt.Errorf("tracing: %w", err)
+		return err
 	}
 	s.gw = gateway.New(gateway.Setup{
 		Load: once(first, load), Version: version(), Config: s.source,
@@ -88,14 +87,17 @@ func once(first *config.Config, load func() (*config.Config, error)) func() (*co
 		if err != nil {
 			return nil, err
 		}
-		for key, changed := range map[string]bool{
-			"log":          c.Log != first.Log,
-			"metrics":      c.Metrics != first.Metrics,
-			"tracing":      !reflect.DeepEqual(c.Tracing, first.Tracing),
-			"admin.socket": c.Admin.Socket != first.Admin.Socket,
+		for _, part := range []struct {
+			key     string
+			changed bool
+		}{
+			{"log", c.Log != first.Log},
+			{"metrics", c.Metrics != first.Metrics},
+			{"tracing", !reflect.DeepEqual(c.Tracing, first.Tracing)},
+			{"admin.socket", c.Admin.Socket != first.Admin.Socket},
 		} {
-			if changed {
-				c.Warnings = append(c.Warnings, &config.Error{Path: key, Msg: key + " has changed and needs a restart: until then the old value holds"})
+			if part.changed {
+				c.Warnings = append(c.Warnings, &config.Error{Path: part.key, Msg: part.key + " has changed and needs a restart: until then the old value holds"})
 			}
 		}
 		return c, nil
@@ -153,7 +155,7 @@ func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, canc
 	}
 	metrics, err := admin.ListenMetrics(s.conf.Metrics)
 	if err != nil {
-		return err
+		return hintError{err, "choose an address of this machine that is free (metrics); ss -lntup shows which are taken"}
 	}
 	start(admin.NewMetrics(s.gw.Snapshot, s.log).Serve, metrics)
 	return nil

@@ -117,6 +117,9 @@ func removeStale(path string) error {
 // stale and replacing it, nobody else may do so. The file stays.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: let this user write into the directory, or choose another place (admin.socket)", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -38,10 +38,9 @@ func rules() map[string]rule {
 		"sites[].http":           {enum: []string{"redirect", "serve"}},
 		"sites[].routes[].pool":  {notMap: true, cure: "write the name of a pool"},
 
-		"sites[].routes[].redirect.status": {min: 300, max: 399},
-		"sites[].routes[].respond.status":  {min: 200, max: 599},
-		"sites[].routes[].respond.body":    {empty: true},
-		"sites[].routes[].request_body":    {enum: []string{"spool", "stream"}},
+		"sites[].routes[].respond.status": {min: 200, max: 599},
+		"sites[].routes[].respond.body":   {empty: true},
+		"sites[].routes[].request_body":   {enum: []string{"spool", "stream"}},
 	}
 	limitRules(all)
 	for pattern, cure := range notYet() {

@@ -162,6 +162,10 @@ func storageError(err error) error {
 		return fmt.Errorf("%w: give it to uid %d, or set storage to a directory that belongs to it", err, os.Geteuid())
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: mount a writable volume there, or set storage to a writable directory", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: free some space there, or set storage to another directory", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: set storage to a directory that can be made", err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%w: set storage to a directory", err)
 	}
