@@ -152,18 +152,34 @@ func (g *Gateway) drain() error {
 	g.reloading.Unlock()
 	each(doors, func(d *door) error { d.stopAccepting(); return nil })
 	g.sayGoodbye(ctx)
-	each(doors, func(d *door) error { return d.shutdown(ctx) }) // what is left then is counted below
-	select {
-	case <-g.tunnels.idle():
-	case <-ctx.Done():
-	}
-	cut := g.inFlight()
-	g.tunnels.cut()
+	cut := g.finish(ctx, doors)
 	if cut > 0 {
 		return fmt.Errorf("%s with requests still running: %d cut", g.why(grace), cut)
 	}
 	g.log.Info("stopped")
 	return nil
+}
+
+// finish waits for requests and tunnels until ctx ends, and then ends them. It
+// returns how many requests that cut.
+func (g *Gateway) finish(ctx context.Context, doors []*door) (cut int64) {
+	patience, end := context.WithCancel(context.Background())
+	defer end()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		each(doors, func(d *door) error { return d.shutdown(patience) }) // an error is that of patience
+		<-g.tunnels.idle()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		cut = g.inFlight() // before anything is closed
+		end()
+		g.tunnels.cut()
+		<-done
+	}
+	return cut
 }
 
 // inFlight returns how many requests have not been answered whole.

@@ -83,6 +83,7 @@ type tunnels struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[net.Conn]net.Conn
 	empty chan struct{} // closed when none is open; nil when nobody waits
+	over  bool          // no more tunnels: cut was called
 }
 
 // add remembers a pair and returns what forgets it.
@@ -93,6 +94,10 @@ func (t *tunnels) add(client, worker net.Conn) (remove func()) {
 		t.open = make(map[net.Conn]net.Conn)
 	}
 	t.open[client] = worker
+	if t.over {
+		client.Close()
+		worker.Close()
+	}
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -119,10 +124,11 @@ func (t *tunnels) idle() <-chan struct{} {
 	return t.empty
 }
 
-// cut ends every tunnel.
+// cut ends every tunnel, now and later.
 func (t *tunnels) cut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.over = true
 	for client, worker := range t.open {
 		client.Close()
 		worker.Close()
