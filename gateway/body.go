@@ -16,8 +16,12 @@ import (
 
 // requestBody is what has become of the body of one request.
 type requestBody struct {
-	spool *uwsgi.Spool // nil: there is none, or it streams
+	spool  *uwsgi.Spool // nil: there is none, or it streams
+	stream *clientBody  // nil: it does not stream
 }
+
+// unread reports that a body that streams has not come to its end.
+func (b *requestBody) unread() bool { return b.stream != nil && !b.stream.ended.Load() }
 
 func (b *requestBody) close() {
 	if b.spool != nil {
@@ -41,8 +45,10 @@ func (x *exchange) takeBody() *failure {
 	}
 	in := &clientBody{x: x}
 	if x.route.stream && r.ContentLength > 0 {
+		x.body.stream = in
 		x.req.Body, x.req.ContentLength = in, r.ContentLength
 		x.req.StopBody = in.stop
+		x.rc.EnableFullDuplex() // HTTP/1.1 only: net/http would take the rest of the body before the answer's first byte
 		return nil
 	}
 	s, err := x.route.spooler.Read(in, r.ContentLength)
@@ -100,6 +106,7 @@ func isTimeout(err error) bool {
 type clientBody struct {
 	x       *exchange
 	stopped atomic.Bool
+	ended   atomic.Bool // every byte has been read
 }
 
 // stop makes a Read that waits return: the worker wants no more of the body.
@@ -122,6 +129,14 @@ func (x *exchange) limitDrain() {
 	x.rc.SetReadDeadline(time.Now().Add(drainTime))
 }
 
+// endStream bounds how long net/http waits for the rest of a body that streamed,
+// behind the answer. The worker's side does not read it any more.
+func (x *exchange) endStream() {
+	if x.r.ProtoMajor == 1 && x.body.unread() {
+		x.rc.SetReadDeadline(time.Now().Add(drainTime))
+	}
+}
+
 // drainTime is how long a client that gets its answer may go on with its body.
 const drainTime = 5 * time.Second
 
@@ -139,6 +154,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	n, err := x.r.Body.Read(p)
 	x.entry.BytesIn += int64(n)
 	if err == io.EOF {
+		b.ended.Store(true)
 		x.rc.SetReadDeadline(time.Time{}) // what is read from here on only tells that the client has gone
 	}
 	return n, err

@@ -184,6 +184,7 @@ func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
 		}
 		var err error
 		if p, err = b.Next(x.r.Context()); err == io.EOF {
+			x.allowWrite() // for the end of the coding, which net/http writes
 			return true
 		} else if err != nil {
 			x.fail(upstreamFailure(err))
@@ -216,6 +217,7 @@ func (x *exchange) copyInPace(a *answer) {
 			}
 		}
 		if err == io.EOF {
+			x.allowWrite() // for the end of the coding, which net/http writes
 			return
 		} else if err != nil {
 			x.fail(upstreamFailure(err))

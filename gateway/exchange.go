@@ -99,7 +99,7 @@ func (x *exchange) finalHeader() {
 			h["Alt-Svc"] = x.d.alt.header(x.host)
 		}
 	}
-	if x.r.ProtoMajor == 1 && x.d.g.draining.Load() {
+	if x.r.ProtoMajor == 1 && (x.body.unread() || x.d.g.draining.Load()) { // the rest of a body must not be read as a request
 		h["Connection"] = connectionClose
 	}
 }
@@ -126,16 +126,23 @@ func (x *exchange) allowWrite() {
 // deadline: nothing is owed to the client until the worker says more.
 func (x *exchange) flush() error {
 	err := x.rc.Flush()
+	x.restWrite()
+	return err
+}
+
+// restWrite ends the time for a write. HTTP/1.1 needs that not, and saves it:
+// there the deadline counts only while somebody writes.
+func (x *exchange) restWrite() {
 	if x.r.ProtoMajor > 1 && x.route.writeIdle > 0 {
 		x.rc.SetWriteDeadline(time.Time{}) // a stream is reset by its deadline even when nobody writes
 	}
-	return err
 }
 
 // finish counts and logs the exchange when all is sent.
 func (x *exchange) finish() {
 	e := &x.entry
 	e.Duration = time.Since(e.Time)
+	x.endStream()
 	x.body.close()
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()

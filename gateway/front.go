@@ -18,6 +18,8 @@ import (
 // route that matches first answers.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := d.g
+	g.running.Add(1)
+	defer g.running.Add(-1)
 	if r.ProtoMajor == 3 {
 		d.streams.Add(1)
 		defer d.streams.Add(-1)

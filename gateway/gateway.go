@@ -52,6 +52,7 @@ type Gateway struct {
 	buffers   buffers
 	exchanges exchanges
 	tunnels   tunnels
+	running   atomic.Int64 // requests, the tunnels included
 	started   time.Time
 
 	current  atomic.Pointer[generation]
@@ -135,13 +136,7 @@ func (g *Gateway) drain() error {
 	g.state.Store(stats.StateDraining)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	go func() {
-		select {
-		case <-g.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go g.cancelOnStop(ctx, cancel)
 	g.reloading.Lock()
 	doors := g.doors
 	for _, d := range doors {
@@ -200,6 +195,15 @@ func (g *Gateway) why(grace time.Duration) string {
 	}
 }
 
+// cancelOnStop calls cancel when Stop is called, and returns then or with ctx.
+func (g *Gateway) cancelOnStop(ctx context.Context, cancel context.CancelFunc) {
+	select {
+	case <-g.stop:
+		cancel()
+	case <-ctx.Done():
+	}
+}
+
 // goodbye is how long clients that reuse connections have to learn from a
 // response that they must not. A connection that is closed while a request is on
 // its way loses that request.
@@ -235,7 +239,29 @@ func (g *Gateway) closeDoors() {
 	defer g.reloading.Unlock()
 	each(g.doors, func(d *door) error { d.close(); return nil })
 	g.retiring.Wait()
+	g.tunnels.cut()
+	g.awaitRequests()
 }
+
+// awaitRequests returns when the requests that were cut have noticed it: servers
+// close connections and do not wait for handlers, which still have a line to log.
+func (g *Gateway) awaitRequests() {
+	deadline := time.NewTimer(cutTime)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for g.running.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			g.log.Error("requests that were cut go on", "requests", g.running.Load())
+			return
+		}
+	}
+}
+
+// cutTime bounds the wait for requests whose connections are closed.
+const cutTime = 5 * time.Second
 
 // each runs f for all doors at once and joins the errors.
 func each(doors []*door, f func(*door) error) error {

@@ -63,7 +63,10 @@ func (d *door) bindUDP(address string, idle time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if d.udp != nil { // it was turned off and is wanted again: its connections are old ones
+	if d.udp != nil { // it was turned off and is wanted again: its connections go on
+		if d.listenQUIC(idle) == nil {
+			return nil
+		}
 		d.closeUDP()
 	}
 	pc, err := net.ListenPacket("udp", net.JoinHostPort(host, d.port))
@@ -71,15 +74,20 @@ func (d *door) bindUDP(address string, idle time.Duration) error {
 		return err
 	}
 	d.udp = &quic.Transport{Conn: pc}
+	if err = d.listenQUIC(idle); err != nil {
+		d.closeUDP()
+	}
+	return err
+}
+
+// listenQUIC takes new connections on the socket that is there.
+func (d *door) listenQUIC(idle time.Duration) (err error) {
 	d.quic, err = d.udp.ListenEarly(http3.ConfigureTLSConfig(d.g.tlsConfig), &quic.Config{
 		Allow0RTT:             false, // a replay of early data must not reach a worker
 		MaxIdleTimeout:        idle,
 		MaxIncomingStreams:    maxStreams,
 		MaxIncomingUniStreams: 8, // h3 needs 3
 	})
-	if err != nil {
-		d.closeUDP()
-	}
 	return err
 }
 

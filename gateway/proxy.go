@@ -41,10 +41,20 @@ func (a *passTo) serve(x *exchange) {
 	x.describeRequest()
 	ans, err := a.send(x)
 	if err != nil {
-		x.fail(upstreamFailure(err))
+		x.fail(x.sendFailure(err))
 		return
 	}
 	x.deliver(ans)
+}
+
+// sendFailure is upstreamFailure, but knows whose fault it was when the body of
+// the request ended early.
+func (x *exchange) sendFailure(err error) *failure {
+	var e *uwsgi.Error
+	if errors.As(err, &e) && e.Kind == uwsgi.KindBody && e.Err != nil {
+		return x.bodyFailure(e.Err)
+	}
+	return upstreamFailure(err)
 }
 
 // describeRequest fills in the view of the request that the encoder reads.
@@ -124,11 +134,16 @@ func (x *exchange) interim(status int, header http.Header) {
 	if status != http.StatusEarlyHints || !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
+	if x.r.ProtoMajor == 1 && x.body.unread() && x.r.Header["Expect"] != nil {
+		return // the sender of the body may be writing 100 Continue just now
+	}
 	h := x.Header()
 	for name, values := range header {
 		h[name] = values
 	}
+	x.allowWrite()
 	x.WriteHeader(status)
+	x.restWrite()
 	clear(h)
 }
 

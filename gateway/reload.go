@@ -100,6 +100,7 @@ func (d *door) is(o listenOptions) bool { return d.address == o.address && d.sec
 type sockets struct {
 	doors []*door
 	udp   []*door // doors that were there and have got HTTP/3
+	bound []*door // of these, the ones whose UDP socket is new
 }
 
 // open binds what c wants and is not open. It reports every address that cannot
@@ -118,11 +119,16 @@ func (g *Gateway) open(c *config.Config) (sockets, error) {
 			}
 			s.doors = append(s.doors, d)
 		case o.http3 && g.doors[i].quic == nil:
-			if err := g.doors[i].bindUDP(o.address, c.Limits.IdleTimeout); err != nil {
+			d := g.doors[i]
+			had := d.udp
+			if err := d.bindUDP(o.address, c.Limits.IdleTimeout); err != nil {
 				errs = append(errs, listenError(o, err))
 				continue
 			}
-			s.udp = append(s.udp, g.doors[i])
+			s.udp = append(s.udp, d)
+			if d.udp != had {
+				s.bound = append(s.bound, d)
+			}
 		}
 	}
 	err := errors.Join(errs...)
@@ -138,6 +144,9 @@ func (s sockets) close() {
 		d.close()
 	}
 	for _, d := range s.udp {
+		d.stopQUIC()
+	}
+	for _, d := range s.bound {
 		d.closeUDP()
 	}
 }
@@ -217,6 +226,7 @@ func (g *generation) siteNames() []string {
 func (g *Gateway) retire(d *door, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	go g.cancelOnStop(ctx, cancel)
 	d.stopAccepting()
 	d.shutdown(ctx) // what is still running then is cut
 	d.close()

@@ -27,11 +27,12 @@ func (x *exchange) tunnel(a *answer) {
 		x.clientGone(err)
 		return
 	}
+	defer x.d.g.tunnels.add(client, a.Conn)()
+	client = pacedConn{client, x.route.writeIdle}
 	if _, err := client.Write(switchHead(a)); err != nil {
 		x.clientGone(err)
 		return
 	}
-	defer x.d.g.tunnels.add(client, a.Conn)()
 	early := make([]byte, buffered.Reader.Buffered())
 	io.ReadFull(buffered, early) // is in memory
 	x.entry.BytesIn, x.entry.BytesOut = join(client, a.Conn, early)
@@ -44,6 +45,27 @@ func switchHead(a *answer) []byte {
 	a.Header.Write(&b) // a strings.Builder takes everything
 	b.WriteString("\r\n")
 	return []byte(b.String())
+}
+
+// pacedConn gives the client the configured time to take each piece: one that
+// takes nothing must not keep a worker. Silence has no limit.
+type pacedConn struct {
+	net.Conn
+	limit time.Duration // 0 or less: none
+}
+
+// Write implements net.Conn.
+func (c pacedConn) Write(p []byte) (int, error) {
+	if c.limit > 0 {
+		c.SetWriteDeadline(time.Now().Add(c.limit)) // an error shows in Write
+	}
+	return c.Conn.Write(p)
+}
+
+// CloseWrite ends the sending half.
+func (c pacedConn) CloseWrite() error {
+	closeWrite(c.Conn)
+	return nil
 }
 
 // join copies both ways and returns the bytes from the client and to it. When
@@ -65,6 +87,7 @@ func join(client, worker net.Conn, early []byte) (in, out int64) {
 	// A worker that is done answers nothing any more: the client has a moment to
 	// close its side, as RFC 6455 7.1.1 expects.
 	client.SetReadDeadline(time.Now().Add(tunnelLinger))
+	worker.SetWriteDeadline(time.Now().Add(tunnelLinger))
 	wg.Wait()
 	return in, out
 }

@@ -242,7 +242,12 @@ func (b *Buffer) Empty() bool {
 }
 
 func (b *Buffer) memoryLocked() bool {
-	return len(b.chunks) > 0 && (b.chunks[0].r < b.chunks[0].w || len(b.chunks) > 1)
+	for _, c := range b.chunks[:min(len(b.chunks), 2)] { // the first may be taken, and the second new
+		if c.r < c.w {
+			return true
+		}
+	}
+	return false
 }
 
 // Next returns the next bytes, at least one, and waits for them if there are
