@@ -45,8 +45,8 @@ func (o RetryOptions) Again(t *Tried, err error, took time.Duration, idempotent,
 	if attempts == 0 {
 		attempts = DefaultAttempts
 	}
-	if t.n == 0 || t.n >= attempts || !replayable { // 0: no slot was had, and it has waited for one
-		return 0, false
+	if t.n == 0 || t.n >= attempts || !replayable || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrQueueTimeout) {
+		return 0, false // without a slot it has waited long enough, also between two attempts
 	}
 	if !unsent(err) {
 		if !idempotent || t.ran || took > longRun || timeout(err) {
