@@ -18,7 +18,7 @@ import (
 // anything, and reports what is wrong: files of certificates that cannot be used,
 // hosts that nobody makes a certificate for, roots of a pool that cannot be read.
 func Check(c *config.Config) error {
-	if _, err := newGeneration(c, stats.NewCounters(), nil); err != nil {
+	if _, err := newGeneration(c, stats.NewCounters(), nil, nil); err != nil {
 		return err
 	}
 	if len(c.Listen.HTTPS) > 0 {
@@ -46,7 +46,7 @@ type Explanation struct {
 // and sends nothing. Headers are lines such as "Name: value". The error is for
 // arguments that make no request.
 func Explain(c *config.Config, method, target string, headers []string) (*Explanation, error) {
-	gen, err := newGeneration(c, stats.NewCounters(), nil)
+	gen, err := newGeneration(c, stats.NewCounters(), nil, nil)
 	if err != nil {
 		return nil, err
 	}

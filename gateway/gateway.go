@@ -48,7 +48,8 @@ type Gateway struct {
 	certs     *certs.Store
 	tlsConfig *tls.Config
 	counters  *stats.Counters
-	room      *relay.Room // for answers that wait for their clients
+	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
+	room      *relay.Room        // for answers that wait for their clients
 	buffers   buffers
 	exchanges exchanges
 	tunnels   tunnels
@@ -70,6 +71,10 @@ type Gateway struct {
 	lastReload stats.Reload
 }
 
+// bodyMemory bounds the memory of all request bodies together; beyond it they go
+// into files at once.
+const bodyMemory = 32 << 20
+
 // answerMemory bounds the memory of all answers together that wait for clients;
 // beyond it they go into files at once.
 const answerMemory = 48 << 20
@@ -86,6 +91,7 @@ func New(s Setup) *Gateway {
 		h3Log:    slog.New(quieter{s.Log.Handler()}),
 		certs:    certs.New(nil, s.Log),
 		counters: stats.NewCounters(),
+		bodies:   uwsgi.NewSpoolMemory(bodyMemory),
 		room:     relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
 		ready:    make(chan struct{}),
 		stop:     make(chan struct{}),

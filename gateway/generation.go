@@ -38,6 +38,7 @@ type generation struct {
 	h3        bool
 	httpsPort string // for redirects: "" is 443
 	grace     time.Duration
+	bodies    *uwsgi.SpoolMemory // outlives generations
 }
 
 // limits are those that hold before a route is known.
@@ -71,7 +72,7 @@ type action interface{ serve(x *exchange) }
 
 // newGeneration builds what requests read. Pools of old whose options are equal
 // are kept. It opens no socket, and changes nothing of old.
-func newGeneration(c *config.Config, counters *stats.Counters, old *generation) (*generation, error) {
+func newGeneration(c *config.Config, counters *stats.Counters, bodies *uwsgi.SpoolMemory, old *generation) (*generation, error) {
 	g := &generation{
 		number: 1, at: time.Now(), conf: c, hash: c.Hash(),
 		limits:   newLimits(c.Limits),
@@ -80,6 +81,7 @@ func newGeneration(c *config.Config, counters *stats.Counters, old *generation) 
 		unrouted: &route{writeIdle: c.Limits.Route.WriteIdleTimeout},
 		h3:       c.Listen.UseHTTP3(),
 		grace:    max(c.Grace, 0),
+		bodies:   bodies,
 	}
 	if old != nil {
 		g.number = old.number + 1
@@ -181,7 +183,7 @@ func (g *generation) newRoute(c config.Route) (*route, error) {
 	r := &route{
 		name: c.Path, stream: c.RequestBody == config.BodyStream,
 		bodyLimit: max(int64(c.Limits.Body), 0), bodyIdle: c.Limits.BodyIdleTimeout, writeIdle: c.Limits.WriteIdleTimeout,
-		spooler: &uwsgi.Spooler{Memory: int64(g.conf.Limits.BodyMemory), Max: int64(c.Limits.Body)},
+		spooler: &uwsgi.Spooler{Memory: int64(g.conf.Limits.BodyMemory), Max: int64(c.Limits.Body), Shared: g.bodies},
 	}
 	if c.Mount != "" {
 		r.name = "mount " + c.Mount

@@ -49,7 +49,7 @@ func (g *Gateway) reload(ctx context.Context) error {
 		return err
 	}
 	old := g.current.Load()
-	gen, err := newGeneration(c, g.counters, old)
+	gen, err := newGeneration(c, g.counters, g.bodies, old)
 	if err != nil {
 		return err
 	}

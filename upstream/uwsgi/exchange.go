@@ -280,12 +280,12 @@ func (x *exchange) upgrade(req *Request) *Error {
 	if req.Upgrade == "" {
 		return x.bad("the member switched protocols without being asked to", "")
 	}
+	if x.send != nil {
+		return x.bad("the member switched protocols in the middle of the request's body", "")
+	}
 	if !x.released.CompareAndSwap(false, true) || !x.forget() {
 		_ = x.conn.Close()
 		return canceled(&Error{Stage: StageHead, Addr: x.t.name}, x.ctx)
-	}
-	if x.send != nil {
-		x.send.halt()
 	}
 	x.conn.arm(0)
 	x.resp.ContentLength = 0

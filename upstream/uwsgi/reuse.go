@@ -114,17 +114,14 @@ func closeAll(conns []*conn) {
 	}
 }
 
-// stale reports whether a request that failed on a used connection may be sent
+// mayReuse reports whether req may go on a used connection. When that turns out
+// to be closed nobody knows whether the request was read: one that must not run
+// twice, or cannot be sent twice, gets a fresh connection.
+func mayReuse(req *Request) bool {
+	return idempotent(req.Method) && (req.Body == nil || req.Rewind != nil)
+}
+
+// stale reports whether a request that failed on a used connection is to be sent
 // once more on a fresh one: the server closed it, most likely, while the request
 // was on its way.
-//
-// A reset, or variables that did not go out, prove that they were not read. EOF
-// proves it nowhere: on a unix socket it even means that they were read, and on
-// TCP only a server that answers at once can have been the reason.
-func (x *exchange) stale(idempotent bool) bool {
-	if !x.conn.reused || !x.refused && !x.ended {
-		return false
-	}
-	quick := time.Since(x.began) < time.Second
-	return idempotent || quick && (x.refused || !x.conn.unix)
-}
+func (x *exchange) stale() bool { return x.conn.reused && (x.refused || x.ended) }

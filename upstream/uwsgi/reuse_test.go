@@ -30,6 +30,7 @@ func TestGunicornIsFoundOutAndReused(t *testing.T) {
 				req := get("/")
 				if i > 0 {
 					req = replayable(want[1 : len(want)-1])
+					req.Method = "PUT" // a POST gets a connection of its own
 				}
 				if _, body := do(t, tr, req); body != want {
 					t.Fatalf("request %d: got %.40q", i, body)
@@ -124,14 +125,9 @@ func TestUWSGIIsNeverReused(t *testing.T) {
 // TestStaleConnectionIsRetriedOnce: the server closes a kept connection while
 // the next request is on its way to it.
 func TestStaleConnectionIsRetriedOnce(t *testing.T) {
-	for name, tt := range map[string]struct {
-		req   func() *uwsgi.Request
-		again bool
-	}{
-		"GET":               {func() *uwsgi.Request { return get("/") }, true},
-		"POST, at hand":     {func() *uwsgi.Request { return replayable("hello") }, true},
-		"POST, passed once": {func() *uwsgi.Request { return post("hello") }, false},
-	} {
+	put := replayable("hello")
+	put.Method = "PUT"
+	for name, req := range map[string]*uwsgi.Request{"GET": get("/"), "PUT, at hand": put} {
 		t.Run(name, func(t *testing.T) {
 			w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
 				c.Receive()
@@ -143,32 +139,36 @@ func TestStaleConnectionIsRetriedOnce(t *testing.T) {
 			})
 			tr := newTransport(t, w.Addr(), uwsgi.Options{Dialect: uwsgi.DialectGunicorn})
 			do(t, tr, get("/"))
-			req := tt.req()
-			if tt.again {
-				if _, body := do(t, tr, req); body != "x" {
-					t.Errorf("got %q", body)
-				}
-			} else if e := doError(t, tr, req); e.Kind != uwsgi.KindNoAnswer {
-				t.Errorf("got %v", e)
+			if _, body := do(t, tr, req); body != "x" {
+				t.Errorf("got %q", body)
 			}
 		})
 	}
 }
 
-// TestCrashOnAUsedConnection: on a unix socket EOF means that the request was
-// read, so a POST is not sent again.
-func TestCrashOnAUsedConnection(t *testing.T) {
-	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
-		c.Receive()
-		c.Send(uwsgitest.Gunicorn(uwsgitest.KeepAlive, "x"))
-		c.Receive()
-	})
-	tr := newTransport(t, w.Addr(), uwsgi.Options{Dialect: uwsgi.DialectGunicorn})
-	do(t, tr, get("/"))
-	e := doError(t, tr, replayable("hello"))
-	wantError(t, e, uwsgi.StageHead, uwsgi.KindNoAnswer, false, "closed without an answer")
-	if n := w.Conns(); n != 1 {
-		t.Errorf("%d connections, want 1", n)
+// TestFreshConnectionForWhatMustNotRunTwice: a worker that dies over a request
+// on a kept connection looks like one that had closed it before.
+func TestFreshConnectionForWhatMustNotRunTwice(t *testing.T) {
+	once := post("hello")
+	once.Method = "PUT" // idempotent, but its body is read only once
+	for name, req := range map[string]*uwsgi.Request{"POST": replayable("hello"), "PUT, passed once": once} {
+		t.Run(name, func(t *testing.T) {
+			w := uwsgitest.StartTCP(t, func(c *uwsgitest.Conn) {
+				c.Receive()
+				if c.Number == 2 {
+					return // dies over it
+				}
+				c.Send(uwsgitest.Gunicorn(uwsgitest.KeepAlive, "x"))
+				c.WaitClosed()
+			})
+			tr := newTransport(t, w.Addr(), uwsgi.Options{Dialect: uwsgi.DialectGunicorn})
+			do(t, tr, get("/"))
+			e := doError(t, tr, req)
+			wantError(t, e, uwsgi.StageHead, uwsgi.KindNoAnswer, false, "closed without an answer")
+			if n, m := w.Conns(), len(w.Requests()); n != 2 || m != 2 {
+				t.Errorf("%d connections and %d requests, want 2 of each", n, m)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -66,7 +67,41 @@ type Spooler struct {
 	Max    int64  // largest body; 0: 100 MiB, negative: no limit
 	Dir    string // for files; "": os.TempDir
 
+	// Shared, if not nil, bounds the memory of all Spoolers that have it: a body
+	// that finds it used up goes into its file at once.
+	Shared *SpoolMemory
+
 	chunks sync.Pool // of *chunk
+}
+
+// SpoolMemory is a bound on the memory that bodies are kept in. It is safe for
+// concurrent use. Use NewSpoolMemory.
+type SpoolMemory struct {
+	max  int64
+	used atomic.Int64
+}
+
+// NewSpoolMemory returns a bound of max bytes.
+func NewSpoolMemory(max int64) *SpoolMemory { return &SpoolMemory{max: max} }
+
+// Used returns the bytes in use.
+func (m *SpoolMemory) Used() int64 { return m.used.Load() }
+
+func (m *SpoolMemory) take(n int64) bool {
+	if m == nil {
+		return true
+	}
+	if m.used.Add(n) > m.max {
+		m.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (m *SpoolMemory) give(n int64) {
+	if m != nil {
+		m.used.Add(-n)
+	}
 }
 
 type chunk [chunkBytes]byte

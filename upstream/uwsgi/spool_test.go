@@ -57,6 +57,37 @@ func TestSpoolKeepsEveryByte(t *testing.T) {
 	}
 }
 
+// TestSpoolMemoryIsShared: bodies that are small enough for memory go into files
+// when those of others have used it up.
+func TestSpoolMemoryIsShared(t *testing.T) {
+	shared := uwsgi.NewSpoolMemory(256 << 10)
+	s := uwsgi.Spooler{Dir: t.TempDir(), Shared: shared}
+	body := randomBytes(200 << 10)
+	var all []*uwsgi.Spool
+	for i := range 10 {
+		b, err := s.Read(bytes.NewReader(body), int64(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+		if got, want := b.InFile(), i > 0; got != want {
+			t.Errorf("body %d in a file: %v, want %v", i, got, want)
+		}
+		if got := shared.Used(); got > 256<<10 {
+			t.Errorf("memory in use = %d, want at most 256 KiB", got)
+		}
+	}
+	for _, b := range all {
+		if got, err := io.ReadAll(b.NewReader()); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("read %d bytes, %v; want the body", len(got), err)
+		}
+		b.Close()
+	}
+	if got := shared.Used(); got != 0 {
+		t.Errorf("memory in use after Close = %d, want 0", got)
+	}
+}
+
 // The file of a body must not be there for anybody else, nor be left over.
 func TestSpoolFileHasNoName(t *testing.T) {
 	dir := t.TempDir()

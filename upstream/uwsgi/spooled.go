@@ -58,6 +58,7 @@ func (b *Spool) Close() error {
 }
 
 func (b *Spool) freeChunks() {
+	b.from.Shared.give(int64(len(b.chunks)) * chunkBytes)
 	for i, c := range b.chunks {
 		b.from.chunks.Put(c)
 		b.chunks[i] = nil
@@ -85,7 +86,7 @@ func (b *Spool) fill(r io.Reader, size int64) error {
 		case err == io.EOF && b.size < size:
 			return &SpoolError{Op: SpoolRead, Err: fmt.Errorf("%w: %d of the %d bytes declared", io.ErrUnexpectedEOF, b.size, size)}
 		case n == 0:
-		case max(size, b.size) > memory:
+		case b.file != nil, max(size, b.size) > memory, !b.from.Shared.take(chunkBytes):
 			if err := b.write(c[:n]); err != nil {
 				return err
 			}

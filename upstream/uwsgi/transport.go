@@ -138,8 +138,9 @@ func (t *Transport) CloseIdle() { t.idle.clear() }
 // When ctx ends, Do and a Read of the body return with KindCanceled, and the
 // connection is closed. A Conn outlives it.
 //
-// Do sends a request more than once only if no worker can have run it, or on the
-// stale connection rule of gunicorn's keep-alive, and never more than twice.
+// Do sends a request more than once only if no worker can have run it, or if it
+// is idempotent and a connection of gunicorn's keep-alive was stale; never more
+// than twice.
 func (t *Transport) Do(ctx context.Context, req *Request) (*Response, error) {
 	s := t.scratch()
 	defer t.scratches.Put(s)
@@ -174,11 +175,11 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 		return nil, t.encodeFailure(err)
 	}
 	body := req.Body
-	if dialect == DialectGunicorn {
+	if dialect == DialectGunicorn && mayReuse(req) {
 		if c := t.idle.take(); c != nil {
 			x := t.newExchange(ctx, c)
 			resp, e := x.run(req, packet, body)
-			if e == nil || !x.stale(idempotent(req.Method)) {
+			if e == nil || !x.stale() {
 				return resp, e
 			}
 			if x.touched {
