@@ -189,3 +189,25 @@ func TestBothWaysAtOnce(t *testing.T) {
 		t.Errorf("%d bytes came back, not what was sent", len(got))
 	}
 }
+
+// TestWorkerThatTakesNothing: the time for an answer is over once, not once for
+// the body and once more for the head.
+func TestWorkerThatTakesNothing(t *testing.T) {
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		c.ReceiveVars()
+		<-t.Context().Done() // reads no body, says nothing
+	})
+	const limit = time.Second
+	tr := newTransport(t, w.Addr(), uwsgi.Options{ResponseTimeout: limit})
+	const size = 64 << 20
+	req := get("/")
+	req.Method, req.Body, req.ContentLength = "POST", io.LimitReader(zeros{}, size), size
+	begun := time.Now()
+	e := doError(t, tr, req)
+	if e.Kind != uwsgi.KindTimeout {
+		t.Errorf("got %v, want a timeout", e)
+	}
+	if took := time.Since(begun); took < limit || took > limit*19/10 {
+		t.Errorf("took %v, want about %v", took, limit)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // sender sends the rest of a request's body while the response is being read.
@@ -13,6 +14,7 @@ type sender struct {
 	x      *exchange
 	body   io.Reader
 	left   int64  // only run touches it
+	stuck  bool   // likewise: the member takes nothing and says nothing
 	atHand bool   // a Read of body never waits for a client
 	stop   func() // Request.StopBody
 
@@ -53,6 +55,10 @@ func (s *sender) run() {
 		}
 	}
 	s.whole.Store(s.left == 0)
+	if s.stuck { // the response's time is over too: neither direction has moved
+		s.x.conn.armRead(time.Millisecond)
+		return
+	}
 	s.x.conn.armRead(s.x.t.responseTimeout)
 }
 
@@ -99,7 +105,11 @@ func (s *sender) write(p []byte) bool {
 			continue
 		}
 		// TLS does not survive a timeout.
-		if !isTimeout(err) || s.x.conn.secure || s.x.conn.interrupted() || n == 0 && !s.x.moving() {
+		if !isTimeout(err) || s.x.conn.interrupted() {
+			return false
+		}
+		s.stuck = n == 0 && !s.x.moving()
+		if s.stuck || s.x.conn.secure {
 			return false
 		}
 	}
