@@ -143,6 +143,7 @@ const drainTime = 5 * time.Second
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
+// Read implements io.Reader.
 func (b *clientBody) Read(p []byte) (int, error) {
 	x := b.x
 	if t := x.route.bodyIdle; t > 0 {

@@ -17,7 +17,10 @@ import (
 // usageError is a mistake on the command line: exit 2.
 type usageError struct{ err error }
 
+// Error implements error.
 func (e usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the mistake.
 func (e usageError) Unwrap() error { return e.err }
 
 // silentError is a failure that has been told already: exit 1.
@@ -29,7 +32,10 @@ type hintError struct {
 	hint string
 }
 
+// Error implements error.
 func (e hintError) Error() string { return e.err.Error() }
+
+// Unwrap returns the failure.
 func (e hintError) Unwrap() error { return e.err }
 
 // run executes one command line and returns the exit code: 0 done, 1 failed,

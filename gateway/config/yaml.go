@@ -30,6 +30,7 @@ type syntaxError struct {
 	msg, hint string
 }
 
+// Error implements error.
 func (e *syntaxError) Error() string { return e.msg }
 
 // parseYAML reads one document. Its node is nil when the file says nothing. With

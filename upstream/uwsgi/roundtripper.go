@@ -125,6 +125,7 @@ type spooledBody struct {
 	spool io.Closer
 }
 
+// Close implements io.Closer.
 func (b *spooledBody) Close() error { return errors.Join(b.Body.Close(), b.spool.Close()) }
 
 // switchedBody is the connection behind a 101.
@@ -133,6 +134,7 @@ type switchedBody struct {
 	body *Body
 }
 
+// Close implements io.Closer.
 func (b *switchedBody) Close() error { return errors.Join(b.Conn.Close(), b.body.Close()) }
 
 // CloseWrite ends the sending half.
