@@ -206,7 +206,7 @@ func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 		}
 	})
 	conf := before(w)
-	conf.Limits = "write_idle_timeout: 200ms"
+	conf.Limits = "write_idle_timeout: 500ms"
 	g := gatewaytest.Start(t, conf.String())
 	gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
 		for _, path := range []string{"/", "/events", "/hints", "/upload"} {
@@ -216,7 +216,7 @@ func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 				if got := c.Get("/"); got.Code != 200 {
 					t.Fatalf("got %d %q", got.Code, got.Body)
 				}
-				<-time.After(300 * time.Millisecond)
+				<-time.After(800 * time.Millisecond)
 				r := c.Request("GET", path, nil)
 				if path == "/upload" {
 					r = c.Request("POST", path, strings.NewReader("x"), "Expect: 100-continue")
@@ -240,11 +240,11 @@ func TestWorkerMayBeSlowerThanTheClient(t *testing.T) {
 			return
 		}
 		c.Send("HTTP/1.1 200 OK\r\n" + r.Var("HTTP_X_HEAD") + ": " + r.Var("HTTP_X_VALUE") + "\r\n\r\nbegin,")
-		<-time.After(500 * time.Millisecond)
+		<-time.After(1500 * time.Millisecond)
 		c.Send("end")
 	})
 	conf := before(w)
-	conf.Limits = "write_idle_timeout: 200ms, body_idle_timeout: 200ms"
+	conf.Limits = "write_idle_timeout: 800ms, body_idle_timeout: 800ms"
 	conf.Routes = "{path: /stream, request_body: stream, pool: app}, {pool: app}"
 	g := gatewaytest.Start(t, conf.String())
 	gatewaytest.EachAlone(t, func(t *testing.T, p gatewaytest.Protocol) {
@@ -262,7 +262,7 @@ func TestWorkerMayBeSlowerThanTheClient(t *testing.T) {
 
 func TestHeaderTimeout(t *testing.T) {
 	t.Parallel()
-	conf := gatewaytest.Conf{Routes: "{respond: {status: 200}}", Limits: "header_timeout: 300ms, idle_timeout: 300ms"}
+	conf := gatewaytest.Conf{Routes: "{respond: {status: 200}}", Limits: "header_timeout: 1500ms, idle_timeout: 1500ms"}
 	g := gatewaytest.Start(t, conf.String())
 	for name, send := range map[string]string{
 		"half a head": "GET / HTTP/1.1\r\nHost: app.loc", "nothing": "", "idle": "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n",

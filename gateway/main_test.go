@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.fuzz").Value.String() == "" {
-		_ = flag.Set("test.parallel", "16") // they wait more than they compute
+		_ = flag.Set("test.parallel", "8") // they wait more than they compute
 	}
 	goleak.VerifyTestMain(m)
 }

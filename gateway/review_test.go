@@ -38,10 +38,10 @@ func TestEndAfterAPause(t *testing.T) {
 					return
 				}
 				c.Send("HTTP/1.1 200 OK\r\n" + pace + "Content-Type: text/plain\r\n\r\nhello")
-				<-time.After(400 * time.Millisecond)
+				<-time.After(1200 * time.Millisecond)
 			})
 			conf := before(w)
-			conf.Limits = "write_idle_timeout: 100ms"
+			conf.Limits = "write_idle_timeout: 500ms"
 			g := gatewaytest.Start(t, conf.String())
 			for _, p := range gatewaytest.Protocols() {
 				t.Run(p.String(), func(t *testing.T) {

@@ -69,12 +69,12 @@ func TestTunnel(t *testing.T) {
 	h1s(t, func(t *testing.T, p gatewaytest.Protocol) {
 		w := echoes(t)
 		conf := before(w)
-		conf.Limits = "write_idle_timeout: 200ms, body_idle_timeout: 200ms, idle_timeout: 200ms, header_timeout: 200ms"
-		conf.Pool = "response_timeout: 200ms"
+		conf.Limits = "write_idle_timeout: 1s, body_idle_timeout: 1s, idle_timeout: 1s, header_timeout: 1s"
+		conf.Pool = "response_timeout: 1s"
 		c := alone(t, p, conf)
 		conn, r := switched(t, c, "tunnel", "early")
 		expect(t, r, "hello,early")
-		<-time.After(400 * time.Millisecond) // silence is no fault
+		<-time.After(2 * time.Second) // silence is no fault
 		fmt.Fprint(conn, "late")
 		expect(t, r, "late")
 		conn.(interface{ CloseWrite() error }).CloseWrite() // both kinds have it; an error shows below
