@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -17,12 +18,13 @@ import (
 // Check builds what Run would build from c, without sockets and without storing
 // anything, and reports what is wrong: files of certificates that cannot be used,
 // hosts that nobody makes a certificate for, roots of a pool that cannot be read.
-func Check(c *config.Config) error {
+// What works but is hardly meant, such as an expired certificate, goes to log.
+func Check(c *config.Config, log *slog.Logger) error {
 	if _, err := newGeneration(c, stats.NewCounters(), nil, nil); err != nil {
 		return err
 	}
 	if len(c.Listen.HTTPS) > 0 {
-		if err := c.TLS.Check(hosts(c)); err != nil {
+		if err := c.TLS.Check(hosts(c), log); err != nil {
 			return fmt.Errorf("tls: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"headgate/gateway"
+	"headgate/gateway/accesslog"
 	"headgate/gateway/config"
 )
 
@@ -24,7 +25,7 @@ func newCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := gateway.Check(c); err != nil {
+		if err := gateway.Check(c, accesslog.NewLogger(cmd.ErrOrStderr(), true, accesslog.Options{Level: "warn"})); err != nil {
 			return err
 		}
 		if n := len(c.Warnings); n > 0 {

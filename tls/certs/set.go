@@ -22,9 +22,12 @@ func (s *Set) CA() *CA { return s.ca }
 
 // Check reports what Build would: mistakes in o, files that cannot be used, and
 // hosts that nobody makes a certificate for. It reads the certificate files and
-// changes nothing.
-func (o Options) Check(hosts []string) error {
-	_, _, err := prepare(o, hosts, nil, slog.New(slog.DiscardHandler))
+// changes nothing. What Build warns about goes to log; nil is silent.
+func (o Options) Check(hosts []string, log *slog.Logger) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	_, _, err := prepare(o, hosts, nil, log)
 	return err
 }
 

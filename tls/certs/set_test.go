@@ -3,6 +3,7 @@ package certs_test
 import (
 	"crypto/tls"
 	"encoding/pem"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,7 @@ func TestBuildReportsEveryBadFile(t *testing.T) {
 		o.Certificates = append(o.Certificates, tt.pair)
 	}
 	o.Certificates = append(o.Certificates, certs.Pair{Cert: good, Key: goodKey})
-	err := o.Check(nil)
+	err := o.Check(nil, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -68,7 +69,7 @@ func TestBuildUnreadableKey(t *testing.T) {
 	if err := os.Chmod(p.Key, 0); err != nil {
 		t.Fatal(err)
 	}
-	err := certs.Options{Certificates: []certs.Pair{p}}.Check(nil)
+	err := certs.Options{Certificates: []certs.Pair{p}}.Check(nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "let uid") {
 		t.Errorf("got %v", err)
 	}
@@ -106,7 +107,7 @@ func TestCheckHosts(t *testing.T) {
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
 		tt.o.Storage = "file:" + dir
-		err := tt.o.Check(tt.hosts)
+		err := tt.o.Check(tt.hosts, nil)
 		if (err == nil) != (tt.err == nil) {
 			t.Errorf("%v for %q: %v, want %q", tt.o, tt.hosts, err, tt.err)
 			continue
@@ -171,5 +172,19 @@ func TestWildcardIsDefault(t *testing.T) {
 	s := serving(t, nil, certs.Options{Certificates: []certs.Pair{p}})
 	if got := asks(t, s, "unknown.test").DNSNames[0]; got != "*.example.com" {
 		t.Errorf("default is %s", got)
+	}
+}
+
+// TestCheckWarns: what works but is hardly meant is said.
+func TestCheckWarns(t *testing.T) {
+	var out strings.Builder
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	p := newAuthority(t).pair(t, t.TempDir(), names("shop.example.com"))
+	o := certs.Options{Issuer: "none", Certificates: []certs.Pair{p}}
+	if err := o.Check([]string{"shop.example.com", "other.example.com"}, log); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "host=other.example.com") || strings.Contains(out.String(), "host=shop.example.com") {
+		t.Errorf("warnings: %s, want one for other.example.com", out.String())
 	}
 }
