@@ -16,6 +16,7 @@ import (
 
 	"headgate/gateway/gatewaytest"
 	"headgate/gateway/stats"
+	"headgate/upstream/uwsgi/uwsgitest"
 )
 
 // TestGracefulStop: every request that was accepted is answered.
@@ -330,4 +331,29 @@ func TestUnknownSite(t *testing.T) {
 	for _, p := range []gatewaytest.Protocol{gatewaytest.H1, gatewaytest.H2C} {
 		refusal{code: 404, cause: `no site answers to the host "app.localhost"`, cure: "a site without hosts"}.get(t, g.Client(t, p))
 	}
+}
+
+// TestStopLogsWhatItCuts: when Run returns, every handler has.
+func TestStopLogsWhatItCuts(t *testing.T) {
+	t.Parallel()
+	got := make(chan bool, 1)
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			got <- true
+			c.WaitClosed()
+		}
+	})
+	c := alone(t, gatewaytest.H1, before(w))
+	r := c.Request("GET", "/", nil)
+	go c.Try(r)
+	<-got
+	c.Gateway.Stop()
+	<-c.Gateway.Ended()
+	id := r.Header.Get("X-Request-Id")
+	for _, l := range c.Gateway.Access.All() {
+		if l.Text("request_id") == id {
+			return
+		}
+	}
+	t.Error("no line when Run has returned")
 }

@@ -158,7 +158,7 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 			return ans, nil
 		}
 		took := x.entry.Worker - before
-		wait, again := a.pool.Options().Retry.Again(&x.tried, err, took, idempotent(x.r.Method), x.replayable())
+		wait, again := a.pool.Options().Retry.Again(&x.tried, err, took, uwsgi.Idempotent(x.r.Method), x.replayable())
 		tried := x.tried.Attempts() >= a.pool.Members() // there is nobody else to ask
 		if !again || tried && tooLarge(err) || !x.rewind() {
 			return nil, err
@@ -239,15 +239,6 @@ func (x *exchange) rewind() bool {
 	body, err := x.req.Rewind()
 	x.req.Body = body
 	return err == nil
-}
-
-// idempotent follows RFC 9110, 9.2.2.
-func idempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

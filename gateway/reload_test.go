@@ -11,10 +11,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"headgate/gateway/config"
 	"headgate/gateway/gatewaytest"
 	"headgate/gateway/stats"
+	"headgate/upstream/uwsgi/uwsgitest"
 )
 
 // load asks over and over, over all protocols, until stop; it counts and reports
@@ -252,5 +254,74 @@ func TestHTTP3IsSwitchedOffAndOn(t *testing.T) {
 		if got := g.Client(t, gatewaytest.H3).Get("/"); got.Code != 200 {
 			t.Errorf("on: got %d", got.Code)
 		}
+	}
+}
+
+// TestStopDoesNotWaitForRetired: a listener that a reload has removed is cut too.
+func TestStopDoesNotWaitForRetired(t *testing.T) {
+	t.Parallel()
+	got := make(chan bool, 1)
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			got <- true
+			c.WaitClosed()
+		}
+	})
+	conf := before(w)
+	conf.More = "grace: 8s"
+	g := gatewaytest.Start(t, conf.String())
+	c := g.Client(t, gatewaytest.H1S)
+	go c.Try(c.Request("GET", "/", nil))
+	<-got
+	if err := g.ReloadWith(strings.Replace(conf.String(), `https: ["127.0.0.1:0"], `, "", 1)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	g.Stop()
+	<-g.Ended()
+	if d := time.Since(begun); d > 2*time.Second {
+		t.Errorf("Stop took %s", d)
+	}
+}
+
+// TestHTTP3OffAndOn: what runs over HTTP/3 survives both reloads.
+func TestHTTP3OffAndOn(t *testing.T) {
+	t.Parallel()
+	got, answer := make(chan bool, 1), make(chan bool)
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if r := c.Receive(); r != nil {
+			if r.Var("PATH_INFO") == "/slow" {
+				got <- true
+				<-answer
+			}
+			c.Send(answerOK)
+		}
+	})
+	conf := before(w)
+	on := conf.String()
+	conf.Listen = "http3: false"
+	g := gatewaytest.Start(t, on)
+	c := g.Client(t, gatewaytest.H3)
+	done := make(chan error, 1)
+	go func() {
+		resp, err := c.Try(c.Request("GET", "/slow", nil))
+		if err == nil && resp.Body != "ok" {
+			err = fmt.Errorf("%v", resp)
+		}
+		done <- err
+	}()
+	<-got
+	if err := g.ReloadWith(conf.String()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.ReloadWith(on); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := g.Client(t, gatewaytest.H3).Try(c.Request("GET", "/", nil)); err != nil || resp.Code != 200 {
+		t.Errorf("new: %v %v", resp, err)
+	}
+	close(answer)
+	if err := <-done; err != nil {
+		t.Errorf("the request that ran: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+	"time"
 
 	"headgate/gateway/gatewaytest"
 	"headgate/upstream/uwsgi/uwsgitest"
@@ -284,4 +285,31 @@ func TestRoutesWithoutWorkers(t *testing.T) {
 		}
 		refusal{code: 404, cause: "no route of the site *", cure: "add a route without path"}.get(t, c)
 	})
+}
+
+// TestEndAfterAPause: an answer whose last bytes are followed by a long silence
+// of the worker still gets its end.
+func TestEndAfterAPause(t *testing.T) {
+	t.Parallel()
+	for _, pace := range []string{"", "X-Accel-Buffering: no\r\n"} {
+		t.Run(pace, func(t *testing.T) {
+			w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+				if c.Receive() == nil {
+					return
+				}
+				c.Send("HTTP/1.1 200 OK\r\n" + pace + "Content-Type: text/plain\r\n\r\nhello")
+				<-time.After(1200 * time.Millisecond)
+			})
+			conf := before(w)
+			conf.Limits = "write_idle_timeout: 500ms"
+			g := gatewaytest.Start(t, conf.String())
+			for _, p := range gatewaytest.Protocols() {
+				t.Run(p.String(), func(t *testing.T) {
+					if got := g.Client(t, p).Get("/"); got.Code != 200 || got.Body != "hello" || got.BodyErr != nil {
+						t.Errorf("got %d %q %v", got.Code, got.Body, got.BodyErr)
+					}
+				})
+			}
+		})
+	}
 }

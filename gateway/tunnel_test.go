@@ -171,3 +171,45 @@ func TestStopWaitsForTunnels(t *testing.T) {
 		}
 	})
 }
+
+func TestTunnelEndsWhenTheClientTakesNothing(t *testing.T) {
+	t.Parallel()
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() == nil {
+			return
+		}
+		c.Send(answer101)
+		c.Send(strings.Repeat("x", 32<<20))
+	})
+	conf := before(w)
+	conf.Limits = "write_idle_timeout: 200ms"
+	c := alone(t, gatewaytest.H1, conf)
+	switched(t, c, "stalled", "")
+	deadline := time.Now().Add(8 * time.Second)
+	for time.Now().Before(deadline) {
+		for _, l := range c.Gateway.Access.All() {
+			if l.Text("request_id") == "stalled" {
+				return
+			}
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Error("the tunnel is still open")
+}
+
+// TestStopCutsTunnels: no tunnel outlives Run.
+func TestStopCutsTunnels(t *testing.T) {
+	t.Parallel()
+	w := echoes(t)
+	c := alone(t, gatewaytest.H1, before(w))
+	conn, r := switched(t, c, "cut", "early")
+	expect(t, r, "hello,early")
+	c.Gateway.Stop()
+	<-c.Gateway.Ended()
+	fmt.Fprint(conn, "late")
+	b := make([]byte, 4)
+	if n, err := io.ReadFull(r, b); err == nil {
+		t.Errorf("the tunnel still carries %q", b[:n])
+	}
+	c.Gateway.Request("cut")
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +16,7 @@ func newCheck() *cobra.Command {
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		path, err := configPath(*file)
-		if err != nil {
-			return err
-		}
-		c, err := config.Load(path, os.LookupEnv)
+		c, path, err := loadConfig(*file)
 		if err != nil {
 			return err
 		}
@@ -50,36 +45,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func newExplain() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "explain METHOD URL", Short: "Tell which site, route and pool a request would take, and what the worker would see",
-		Example: "  headgate explain GET https://shop.example.com/cart?id=7",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError{fmt.Errorf("explain takes METHOD and URL, got %s", count(len(args), "argument"))}
-			}
-			return nil
-		},
-	}
-	file := configFlag(cmd)
-	headers := cmd.Flags().StringArrayP("header", "H", nil, "header `FIELD` of the request, as \"Name: value\"")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		path, err := configPath(*file)
-		if err != nil {
-			return err
-		}
-		c, err := config.Load(path, os.LookupEnv)
-		if err != nil {
-			return err
-		}
-		e, err := gateway.Explain(c, args[0], args[1], *headers)
-		if err != nil {
-			return usageError{err}
-		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), e)
-		return err
-	}
-	return cmd
 }

@@ -226,3 +226,14 @@ func configPath(flag string) (string, error) {
 		"write one (see the README), name it with -c FILE, or use headgate proxy --to unix:/run/app.sock",
 	}
 }
+
+// loadConfig reads the configuration that -c names, or the default one, and
+// returns it with its path.
+func loadConfig(flag string) (*config.Config, string, error) {
+	path, err := configPath(flag)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := config.Load(path, os.LookupEnv)
+	return c, path, err
+}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"headgate/gateway/config"
 	"headgate/tls/certs"
 )
 
@@ -76,16 +74,12 @@ func storedRoot(_ context.Context, storage string) (string, error) {
 // tlsOptions are those of the configuration, or the defaults where there is none:
 // headgate proxy needs no file.
 func tlsOptions(flag string) (certs.Options, error) {
-	path, err := configPath(flag)
+	c, _, err := loadConfig(flag)
 	var none hintError
-	if errors.As(err, &none) {
+	switch {
+	case errors.As(err, &none):
 		return certs.Options{}, nil
-	}
-	if err != nil {
-		return certs.Options{}, err
-	}
-	c, err := config.Load(path, os.LookupEnv)
-	if err != nil {
+	case err != nil:
 		return certs.Options{}, err
 	}
 	return c.TLS, nil

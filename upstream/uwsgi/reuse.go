@@ -118,7 +118,7 @@ func closeAll(conns []*conn) {
 // to be closed nobody knows whether the request was read: one that must not run
 // twice, or cannot be sent twice, gets a fresh connection.
 func mayReuse(req *Request) bool {
-	return idempotent(req.Method) && (req.Body == nil || req.Rewind != nil)
+	return Idempotent(req.Method) && (req.Body == nil || req.Rewind != nil)
 }
 
 // stale reports whether a request that failed on a used connection is to be sent

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -254,10 +255,11 @@ func (t *Transport) learn(h *head, size int) {
 // path is a unix address as people know it.
 func (t *Transport) path() string { return strings.TrimPrefix(t.name, "unix:") }
 
-// idempotent follows RFC 9110, 9.2.2.
-func idempotent(method string) bool {
+// Idempotent reports whether a request of that method may run twice without
+// harm (RFC 9110, 9.2.2).
+func Idempotent(method string) bool {
 	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
 	return false
