@@ -154,7 +154,7 @@ func (c *Config) checkIssuer(r *report) {
 		}
 		return
 	}
-	if c.TLS.Issuer == "none" {
+	if slices.Equal(c.TLS.Issuer, []string{"none"}) {
 		r.check(path{}.keys("listen.https"), path{}, "listen.https has no certificate to show: tls.issuer is none", "list tls.certificates, or write issuer: internal")
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,9 @@ func (c *Config) SetDefaults() {
 	if len(c.Listen.HTTPS) > 0 && c.Listen.HTTP3 == nil {
 		c.Listen.HTTP3 = new(true)
 	}
-	setDefault(&c.TLS.Issuer, "auto")
+	if len(c.TLS.Issuer) == 0 {
+		c.TLS.Issuer = []string{"auto"}
+	}
 	setDefault(&c.TLS.Storage, certs.DefaultStorage())
 	setDefault(&c.TLS.MinVersion, "1.2")
 	setDefault(&c.Admin.Socket, DefaultSocket())
@@ -83,7 +86,7 @@ func (p *Pool) setDefaults() {
 }
 
 func (s *Site) setDefaults(c *Config) {
-	if len(c.Listen.HTTPS) > 0 && c.TLS.Issuer != "none" {
+	if len(c.Listen.HTTPS) > 0 && !slices.Equal(c.TLS.Issuer, []string{"none"}) {
 		setDefault(&s.HTTP, HTTPRedirect)
 	}
 	setDefault(&s.HTTP, HTTPServe)

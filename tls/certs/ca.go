@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -152,28 +153,28 @@ func newRoot() (*ecdsa.PrivateKey, *x509.Certificate, error) {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,
-	}, nil, key, key)
+	}, nil, &key.PublicKey, key)
 	return key, root, err
 }
 
 // sign makes the certificate of key; a nil parent signs itself.
-func sign(template, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func sign(template, parent *x509.Certificate, key crypto.PublicKey, parentKey *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	if parent == nil {
 		parent = template
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, parentKey)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, parentKey)
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
 }
 
-// Obtain makes a certificate for names at once; it never blocks. It fails for a
-// name that cannot stand in a certificate and after the root has expired.
-func (c *CA) Obtain(_ context.Context, names []string) (*tls.Certificate, error) {
+// Obtain makes a certificate for o at once; it never blocks. It fails for a name
+// that cannot stand in a certificate and after the root has expired.
+func (c *CA) Obtain(_ context.Context, o Order) (Issued, error) {
 	now := time.Now()
 	if !now.Add(skew).Before(c.root.NotAfter) {
-		return nil, fmt.Errorf("local authority %s expired on %s: remove %s, restart, and trust the new one", c.root.Subject.CommonName, c.root.NotAfter.Format(time.DateOnly), c.dir)
+		return Issued{}, fmt.Errorf("local authority %s expired on %s: remove %s, restart, and trust the new one", c.root.Subject.CommonName, c.root.NotAfter.Format(time.DateOnly), c.dir)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{Organization: []string{"Headgate"}},
@@ -186,18 +187,14 @@ func (c *CA) Obtain(_ context.Context, names []string) (*tls.Certificate, error)
 	if template.NotAfter.After(c.root.NotAfter) {
 		template.NotAfter = c.root.NotAfter
 	}
-	if err := addNames(template, names); err != nil {
-		return nil, err
+	if err := addNames(template, o.Names); err != nil {
+		return Issued{}, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	leaf, err := sign(template, c.root, o.Key.Public(), c.key)
 	if err != nil {
-		return nil, err
+		return Issued{}, err
 	}
-	leaf, err := sign(template, c.root, key, c.key)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return Issued{Chain: [][]byte{leaf.Raw}}, nil
 }
 
 func addNames(template *x509.Certificate, names []string) error {

@@ -2,6 +2,9 @@ package certs
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -112,7 +115,7 @@ func (s *issued) obtain(ctx context.Context, name string, onDemand bool) (*leaf,
 func (s *issued) make(ctx context.Context, name string, old *leaf) *leaf {
 	ctx, cancel := context.WithTimeout(ctx, obtainTimeout)
 	defer cancel()
-	cert, err := s.issuer.Obtain(ctx, []string{name})
+	cert, err := s.order(ctx, name)
 	if err != nil {
 		l := &leaf{err: err, failures: 1}
 		if old != nil {
@@ -225,4 +228,21 @@ func (s *issued) snapshot() map[string]*leaf {
 		out[n] = l
 	}
 	return out
+}
+
+func (s *issued) order(ctx context.Context, name string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	o := Order{Names: []string{name}, Key: key}
+	got, err := s.issuer.Obtain(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := parseIssued(o, got)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: got.Chain, PrivateKey: key, Leaf: chain[0]}, nil
 }

@@ -5,37 +5,71 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Options is the tls section of the configuration. The zero value shows
-// certificates of the local authority for local names and has none for others.
+// certificates of the local authority for local names, and asks Let's Encrypt
+// for those of all others.
 type Options struct {
 	// Issuer makes the certificates that no file covers: "auto" (default),
-	// "internal" (the local authority, for every name) or "none". "auto" is the
-	// local authority for localhost, *.localhost, *.internal and IP addresses,
-	// and ACME for public names; "acme" is ACME for every name. ACME is not
-	// supported yet, so a name that needs it is an error.
-	Issuer string `yaml:"issuer"`
+	// "acme", "internal" (the local authority), "none", or a name of Issuers. Of
+	// several, the first that has success. "auto" is the local authority for
+	// localhost, *.localhost, *.internal and IP addresses, and for every other
+	// name ACME and then Issuers in their order.
+	Issuer []string `yaml:"issuer"`
 
-	// Email is where an ACME authority writes to. No other issuer uses it.
+	// Email is where ACME authorities write to.
 	Email string `yaml:"email"`
 
 	// Certificates are shown wherever their names match, before any issuer is
 	// asked. The first is also shown to clients that name no known host.
 	Certificates []Pair `yaml:"certificates"`
 
-	// ACME is the place for the settings of the ACME client, which is not
-	// supported yet: anything in it is an error.
-	ACME map[string]any `yaml:"acme"`
+	// ACME is the authority that issuer "acme" asks.
+	ACME ACMEOptions `yaml:"acme"`
 
-	// Storage keeps the local authority: "file:/path". The default is
-	// DefaultStorage.
+	// Issuers are more ACME authorities: to fall back on when ACME fails, or for
+	// sites that name them.
+	Issuers []NamedACME `yaml:"issuers"`
+
+	// OnDemand obtains certificates for names that are not known beforehand when
+	// the first client asks for them.
+	OnDemand OnDemandOptions `yaml:"on_demand"`
+
+	// ECH hides the server name from the network (RFC 9849).
+	ECH ECHOptions `yaml:"ech"`
+
+	// Storage keeps certificates, accounts and the local authority:
+	// "file:/path", or "redis://[user:password@]host:port/db" for gateways that
+	// share them. The default is DefaultStorage.
 	Storage string `yaml:"storage"`
 
 	// MinVersion is the oldest TLS version that is spoken: "1.2" (default) or
 	// "1.3".
 	MinVersion string `yaml:"min_version"`
+}
+
+// SiteOptions is what a site says about its certificates and its clients'.
+// Absent keys are those of Options.
+type SiteOptions struct {
+	Issuer     []string   `yaml:"issuer"`      // as Options.Issuer, for the hosts of this site
+	MinVersion string     `yaml:"min_version"` // as Options.MinVersion
+	ClientAuth ClientAuth `yaml:"client_auth"` // certificates of clients
+}
+
+// ClientAuth asks clients for certificates. The zero value does not.
+type ClientAuth struct {
+	CA    string `yaml:"ca"`    // PEM file: the authorities whose clients are let in; it turns the check on
+	Mode  string `yaml:"mode"`  // "require" (default): a client without a certificate gets none of the site; "request": it may have none
+	Depth int    `yaml:"depth"` // intermediates between a client's certificate and one of CA; 1 by default; below 0: none
+	CRL   string `yaml:"crl"`   // PEM or DER file: certificates of clients that are revoked; read again when it changes
+
+	// Certificate also sends the client's certificate to the app (SSL_CLIENT_CERT),
+	// which takes some 2 KiB of its buffer-size.
+	Certificate bool `yaml:"certificate"`
 }
 
 // Pair names the two PEM files of one certificate.
@@ -44,6 +78,89 @@ type Pair struct {
 	Key  string `yaml:"key"`  // its private key, without a pass phrase
 }
 
+// ACMEOptions say how an ACME authority is reached and what it is asked for.
+type ACMEOptions struct {
+	Directory string `yaml:"directory"` // URL; Let's Encrypt by default
+	Roots     string `yaml:"roots"`     // PEM file: roots of a private CA's own https; those of the system by default
+
+	// Challenges are the ways in which control of a name may be proven; http-01
+	// and tls-alpn-01 by default. Wildcards need dns-01 or dns-persist-01.
+	Challenges []ChallengeOptions `yaml:"challenges"`
+
+	EAB            EAB      `yaml:"eab"`             // external account binding, which some authorities want
+	Profile        string   `yaml:"profile"`         // certificate profile, such as shortlived
+	PreferredChain string   `yaml:"preferred_chain"` // common name of an issuer in the chain that is wanted, when there are several
+	Keys           []string `yaml:"keys"`            // "p256" (default), "p384", "rsa2048", "rsa4096"; of several each client gets the first it can use
+}
+
+// NamedACME is an authority with a name of its own.
+type NamedACME struct {
+	Name        string `yaml:"name"`
+	Email       string `yaml:"email"` // Options.Email by default
+	ACMEOptions `yaml:",inline"`
+}
+
+// EAB ties an ACME account to one that the operator has with the authority (RFC
+// 8555 section 7.3.4).
+type EAB struct {
+	KeyID string `yaml:"key_id"`
+	HMAC  Secret `yaml:"hmac"` // base64url, as the authority shows it
+}
+
+// ChallengeOptions is a way to prove control of a name: a word, or for dns-01 a
+// map with exactly one of rfc2136, acme_dns and command.
+type ChallengeOptions struct {
+	Type string `yaml:"type"` // http-01, tls-alpn-01, dns-01 or dns-persist-01
+
+	RFC2136 RFC2136 `yaml:"rfc2136"`  // dns-01 by dynamic updates
+	ACMEDNS ACMEDNS `yaml:"acme_dns"` // dns-01 through an acme-dns server
+	// Command sets and removes the record of dns-01: it is run with the words
+	// "present" or "cleanup", the record's name with a final dot, and its value.
+	Command []string `yaml:"command"`
+
+	Resolvers          []string      `yaml:"resolvers"`           // name servers to look at the records with; those of the system by default
+	PropagationDelay   time.Duration `yaml:"propagation_delay"`   // before the first look at a new record; none by default
+	PropagationTimeout time.Duration `yaml:"propagation_timeout"` // until the record is seen (2m); off: do not look
+	TTL                time.Duration `yaml:"ttl"`                 // of the record; 1m by default
+}
+
+// RFC2136 is a name server that takes dynamic updates.
+type RFC2136 struct {
+	Server    string `yaml:"server"`    // host:port
+	Zone      string `yaml:"zone"`      // found by its SOA record by default
+	KeyName   string `yaml:"key_name"`  // of TSIG (RFC 8945)
+	Algorithm string `yaml:"algorithm"` // hmac-sha256 (default), hmac-sha512, hmac-sha384, hmac-sha224 or hmac-sha1
+	Key       Secret `yaml:"key"`       // base64
+}
+
+// ACMEDNS is an acme-dns server and the file of its accounts: the JSON that
+// acme-dns clients keep, by domain.
+type ACMEDNS struct {
+	Server   string `yaml:"server"`   // URL
+	Accounts string `yaml:"accounts"` // JSON file
+}
+
+// OnDemandOptions say who may have a certificate at first sight.
+type OnDemandOptions struct {
+	// Ask is whom to ask for permission: a URL, to which ?domain=NAME is added,
+	// or pool://POOL/PATH for an app behind this gateway. 200 to 299 is yes. It
+	// turns on-demand certificates on.
+	Ask string `yaml:"ask"`
+
+	Rate int `yaml:"rate"` // new certificates in an hour; 100 by default
+}
+
+// ECHOptions turn Encrypted Client Hello on.
+type ECHOptions struct {
+	PublicName string `yaml:"public_name"` // the name that the network sees; it has to point here too
+}
+
+// Secret is a text that is not shown in logs.
+type Secret string
+
+// DefaultDirectory is the ACME authority that is asked when none is named.
+const DefaultDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+
 // Kind says who makes the certificate of a host.
 type Kind string
 
@@ -51,9 +168,13 @@ type Kind string
 const (
 	KindNone     Kind = "none"
 	KindInternal Kind = "internal"
+	KindACME     Kind = "acme"
 )
 
-const fileScheme = "file:"
+const (
+	fileScheme = "file:"
+	issuerAuto = "auto"
+)
 
 // Validate reports every mistake at once. Each message starts with the key it
 // is about, as in "certificates[0].key: ". It does no I/O; see Check.
@@ -61,12 +182,10 @@ func (o Options) Validate() error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	switch o.Issuer {
-	case "", "auto", "internal", "none":
-	case "acme":
-		add("issuer: acme is not supported yet: list certificates, or write internal")
-	default:
-		add("issuer: %q is not an issuer: write auto, internal or none", o.Issuer)
+	for i, name := range o.Issuer {
+		if !o.knows(name) {
+			add("issuer[%d]: %q is not an issuer: write auto, acme, internal, none, or a name of tls.issuers", i, name)
+		}
 	}
 	if o.Email != "" && !strings.Contains(strings.Trim(o.Email, "@"), "@") {
 		add("email: %q is not an address: write it like ops@example.com", o.Email)
@@ -79,9 +198,6 @@ func (o Options) Validate() error {
 			add("certificates[%d].key: no file is named: give the path of the key's PEM file", i)
 		}
 	}
-	if len(o.ACME) > 0 {
-		add("acme: is not supported yet")
-	}
 	if err := checkStorage(o.Storage); err != nil {
 		errs = append(errs, err)
 	}
@@ -93,53 +209,28 @@ func (o Options) Validate() error {
 	return errors.Join(errs...)
 }
 
+// knows reports whether name can stand in Issuer.
+func (o Options) knows(name string) bool {
+	switch name {
+	case issuerAuto, string(KindACME), string(KindInternal), string(KindNone):
+		return true
+	}
+	return slices.ContainsFunc(o.Issuers, func(n NamedACME) bool { return n.Name == name })
+}
+
 func checkStorage(s string) error {
 	path, isFile := strings.CutPrefix(s, fileScheme)
 	switch {
 	case s == "":
 		return nil
-	case strings.HasPrefix(s, "redis:"), strings.HasPrefix(s, "rediss:"):
-		return errors.New("storage: redis is not supported yet: write file:/path")
+	case strings.HasPrefix(s, "redis://"), strings.HasPrefix(s, "rediss://"):
+		return nil
 	case !isFile:
-		return fmt.Errorf("storage: %q is not a place that can be used: write file:/path", s)
+		return fmt.Errorf("storage: %q is not a place that can be used: write file:/path or redis://host:6379/0", s)
 	case !filepath.IsAbs(path):
 		return fmt.Errorf("storage: %q is not an absolute path: write file:/path", s)
 	}
 	return nil
-}
-
-// IssuerFor says who makes the certificate of host when no file covers it. Host
-// is a name, a wildcard such as *.example.com, an IP address, or "" for
-// whatever name a client asks for. A host that no issuer at hand can serve is
-// an error that starts with the key "issuer: ".
-func (o Options) IssuerFor(host string) (Kind, error) {
-	host = cleanName(host)
-	switch o.Issuer {
-	case "none":
-		return KindNone, nil
-	case "internal":
-		return KindInternal, nil
-	case "", "auto":
-		if host == "" || isLocal(host) {
-			return KindInternal, nil
-		}
-		if !strings.Contains(strings.TrimPrefix(host, "*."), ".") {
-			return "", fmt.Errorf("issuer: no public authority certifies %s: list a certificate for it, or write internal", host)
-		}
-		return "", fmt.Errorf("issuer: acme is not supported yet, and %s needs it: list a certificate for it, or write internal", host)
-	case "acme":
-		return "", errors.New("issuer: acme is not supported yet: list certificates, or write internal")
-	}
-	return "", fmt.Errorf("issuer: %q is not an issuer: write auto, internal or none", o.Issuer)
-}
-
-// StorageDir is the directory that Storage names, or the default one.
-func (o Options) StorageDir() string {
-	s := o.Storage
-	if s == "" {
-		s = DefaultStorage()
-	}
-	return filepath.Clean(strings.TrimPrefix(s, fileScheme))
 }
 
 // DefaultStorage is what Storage means when it is empty: file:/var/lib/headgate
@@ -158,4 +249,27 @@ func DefaultStorage() string {
 		return system
 	}
 	return fileScheme + filepath.Join(home, ".local", "share", "headgate")
+}
+
+// IssuerFor says who makes the certificate of host when no file covers it.
+func (o Options) IssuerFor(host string) (Kind, error) {
+	names, err := o.IssuersFor(SiteOptions{}, host)
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 0:
+		return KindNone, nil
+	case names[0] == string(KindInternal):
+		return KindInternal, nil
+	}
+	return KindACME, nil
+}
+
+// StorageDir is the directory that Storage names, or the default one.
+func (o Options) StorageDir() string {
+	s := o.Storage
+	if s == "" {
+		s = DefaultStorage()
+	}
+	return filepath.Clean(strings.TrimPrefix(s, fileScheme))
 }

@@ -1,0 +1,190 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// ALPNProto is the protocol that an authority offers, alone, when it comes for
+// the answer to a tls-alpn-01 challenge (RFC 8737).
+const ALPNProto = "acme-tls/1"
+
+const (
+	maxToken        = 256             // of a token in bytes; authorities use 43
+	challengeMisses = 4096            // tokens and names known not to be there
+	missLife        = 2 * time.Second // an answer is put before the authority is told to come
+	challengeTime   = 5 * time.Second // to look in the storage
+)
+
+// Challenges are the answers that authorities come for. What one gateway puts
+// here is answered by every gateway with the same storage. They know nothing of
+// ACME: an answer to http-01 is text, one to tls-alpn-01 a certificate and its
+// key. Safe for concurrent use.
+type Challenges struct {
+	storage Storage
+
+	mu     sync.Mutex // guards the fields below
+	texts  map[string][]byte
+	certs  map[string]*tls.Certificate
+	misses map[string]time.Time // storage keys and when they were not there
+}
+
+// NewChallenges returns Challenges that are shared through storage; with nil they
+// are those of this process alone.
+func NewChallenges(storage Storage) *Challenges {
+	return &Challenges{storage: storage, texts: map[string][]byte{}, certs: map[string]*tls.Certificate{}, misses: map[string]time.Time{}}
+}
+
+func textKey(token string) string { return "challenges/http-01/" + token }
+func alpnKey(name string) string  { return "challenges/tls-alpn-01/" + safeName(name) + ".pem" }
+
+// PutText answers requests for /.well-known/acme-challenge/token with text (RFC
+// 8555 section 8.3) until RemoveText. A token is of the characters of base64url.
+func (c *Challenges) PutText(ctx context.Context, token string, text []byte) error {
+	if !isToken(token) {
+		return errors.New("the authority sent a token that is not base64url")
+	}
+	c.mu.Lock()
+	c.texts[token] = text
+	c.mu.Unlock()
+	if c.storage == nil {
+		return nil
+	}
+	return c.storage.Store(ctx, textKey(token), text)
+}
+
+// RemoveText undoes PutText.
+func (c *Challenges) RemoveText(ctx context.Context, token string) error {
+	c.mu.Lock()
+	delete(c.texts, token)
+	c.mu.Unlock()
+	if c.storage == nil || !isToken(token) {
+		return nil
+	}
+	return c.storage.Delete(ctx, textKey(token))
+}
+
+// PutCertificate shows cert to whoever asks for the server name sni with
+// [ALPNProto] alone, until RemoveCertificate.
+func (c *Challenges) PutCertificate(ctx context.Context, sni string, cert *tls.Certificate) error {
+	sni = cleanName(sni)
+	c.mu.Lock()
+	c.certs[sni] = cert
+	c.mu.Unlock()
+	if c.storage == nil {
+		return nil
+	}
+	bundle, err := encodeBundle(cert.PrivateKey, cert.Certificate)
+	if err != nil {
+		return err
+	}
+	return c.storage.Store(ctx, alpnKey(sni), bundle)
+}
+
+// RemoveCertificate undoes PutCertificate.
+func (c *Challenges) RemoveCertificate(ctx context.Context, sni string) error {
+	sni = cleanName(sni)
+	c.mu.Lock()
+	delete(c.certs, sni)
+	c.mu.Unlock()
+	if c.storage == nil {
+		return nil
+	}
+	return c.storage.Delete(ctx, alpnKey(sni))
+}
+
+// text returns the answer for a token that a client has chosen, or false.
+func (c *Challenges) text(ctx context.Context, token string) ([]byte, bool) {
+	if !isToken(token) {
+		return nil, false
+	}
+	c.mu.Lock()
+	text, ok := c.texts[token]
+	c.mu.Unlock()
+	if ok {
+		return text, true
+	}
+	return c.fromStorage(ctx, textKey(token))
+}
+
+// certificate returns the answer for a server name that a client has chosen, or
+// nil.
+func (c *Challenges) certificate(ctx context.Context, sni string) *tls.Certificate {
+	sni = cleanName(sni)
+	c.mu.Lock()
+	cert := c.certs[sni]
+	c.mu.Unlock()
+	if cert != nil || !isHostName(sni) {
+		return cert
+	}
+	bundle, ok := c.fromStorage(ctx, alpnKey(sni))
+	if !ok {
+		return nil
+	}
+	cert, err := parseBundle(bundle)
+	if err != nil {
+		return nil
+	}
+	return cert
+}
+
+// fromStorage looks for what another gateway has put there. Clients choose the
+// keys, so what is not there is not looked for again at once, and the number of
+// looks is bounded.
+func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool) {
+	if c.storage == nil {
+		return nil, false
+	}
+	now := time.Now()
+	c.mu.Lock()
+	if at, missed := c.misses[key]; missed && now.Sub(at) < missLife {
+		c.mu.Unlock()
+		return nil, false
+	}
+	if len(c.misses) >= challengeMisses {
+		c.forgetMissesLocked(now)
+	}
+	full := len(c.misses) >= challengeMisses
+	if !full {
+		c.misses[key] = now
+	}
+	c.mu.Unlock()
+	if full {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, challengeTime)
+	defer cancel()
+	value, err := c.storage.Load(ctx, key)
+	if err == nil {
+		c.mu.Lock()
+		delete(c.misses, key)
+		c.mu.Unlock()
+	}
+	return value, err == nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+func (c *Challenges) forgetMissesLocked(now time.Time) {
+	for key, at := range c.misses {
+		if now.Sub(at) >= missLife {
+			delete(c.misses, key)
+		}
+	}
+}
+
+// isToken reports whether s can be a token: it becomes part of a storage key.
+func isToken(s string) bool {
+	if s == "" || len(s) > maxToken {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
