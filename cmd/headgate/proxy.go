@@ -80,7 +80,7 @@ func (f *proxyFlags) config() (*config.Config, error) {
 
 // listen decides on addresses: without a wish both, on ports that need no root.
 func (f *proxyFlags) listen(c *config.Config) {
-	c.TLS.Issuer = f.tls
+	c.TLS.Issuer = []string{f.tls}
 	if len(f.http) == 0 && len(f.https) == 0 {
 		f.http = []string{":8080"}
 		if f.tls != "none" {
@@ -88,7 +88,7 @@ func (f *proxyFlags) listen(c *config.Config) {
 		}
 	}
 	if f.tls == "auto" && len(f.host) == 0 {
-		c.TLS.Issuer = "internal" // any host: no public name to ask for
+		c.TLS.Issuer = []string{"internal"} // any host: no public name to ask for
 	}
 	c.Listen.HTTP, c.Listen.HTTPS = f.http, f.https
 }
