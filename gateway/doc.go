@@ -16,6 +16,16 @@
 // The way of a reload: everything of a generation is built first, then swapped
 // (reload.go). Doors, their connections and the counters outlive generations.
 //
+// Certificates: answers to http-01 are given on plain listeners before anything
+// else is decided (challenge.go). A connection serves hosts of one policy on client
+// certificates; what a site requires, no proxy can vouch for (clientauth.go), and
+// what a client has shown is not good for rules made later. SSL_CLIENT_* variables
+// reach uWSGI; gunicorn drops all that are not HTTP_*. Permission for names that no
+// site lists is asked of a URL, or of an app behind this gateway by GET over the
+// pool's own queue, with HTTP_X_HEADGATE_ASK, which no client can send, and with a
+// host that the app knows: the first that a site lists which passes to the pool, or
+// else the asked name (ask.go, askpool.go).
+//
 // Limits: HTTP/1.1 and HTTP/2 are those of net/http, HTTP/3 that of quic-go. A
 // reason phrase of the worker's is not passed on; an absolute-form target wins
 // over a Host field that differs (RFC 9112, 3.2.2) where other disagreements are

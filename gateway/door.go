@@ -114,7 +114,13 @@ func (d *door) newServers(s serverSettings) *servers {
 		Protocols:                    protocols,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 256 << 10, WriteByteTimeout: s.idleTimeout},
 		ConnState:                    d.countConn,
-		ErrorLog:                     d.g.httpLog,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			if !d.secure {
+				return ctx
+			}
+			return withConnection(ctx)
+		},
+		ErrorLog: d.g.httpLog,
 	}
 	sv.h3 = &http3.Server{
 		Handler:        d,

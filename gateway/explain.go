@@ -1,16 +1,24 @@
 package gateway
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"headgate/gateway/config"
 	"headgate/gateway/stats"
+	"headgate/routing"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
@@ -24,8 +32,8 @@ func Check(c *config.Config, log *slog.Logger) error {
 		return err
 	}
 	if len(c.Listen.HTTPS) > 0 {
-		if err := c.TLS.Check(hosts(c), log); err != nil {
-			return fmt.Errorf("tls: %w", err)
+		if err := c.TLS.Check(tlsSites(c), log); err != nil {
+			return tlsError(c, err)
 		}
 	}
 	return nil
@@ -85,7 +93,19 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 	o := x.gen.conf.Pools[pass.pool.Name()].UWSGI
 	e.Pool, e.Dialect = pass.pool.Name(), o.Dialect.String()
 	pass.pool.Each(func(m upstream.Member, _ *backend, _ int64, _ uint64) { e.Members = append(e.Members, m.Address) })
+	if x.site.auth != nil && x.r.TLS != nil {
+		sample, err := sampleClient()
+		if err != nil {
+			return err
+		}
+		x.r.TLS.PeerCertificates, x.r.TLS.VerifiedChains = sample, [][]*x509.Certificate{sample}
+	}
 	x.describeRequest()
+	for i, v := range x.req.Extra {
+		if strings.HasPrefix(v.Key, "SSL_CLIENT_") {
+			x.req.Extra[i].Value = "(of the client)"
+		}
+	}
 	var enc uwsgi.Encoder
 	packet, err := enc.Encode(&x.req, uwsgi.NewConstants(o), o.Dialect, false)
 	if err != nil {
@@ -96,6 +116,22 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 	e.Bytes = len(packet) - uwsgi.HeaderBytes
 	e.Vars, err = uwsgi.ParseVars(packet[uwsgi.HeaderBytes:])
 	return err
+}
+
+// sampleClient stands for the certificate of a client, which decides which
+// variables there are.
+func sampleClient() ([]*x509.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "client"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return []*x509.Certificate{cert}, err
 }
 
 func explainRequest(method, target string, headers []string) (r *http.Request, secure bool, err error) {
@@ -131,7 +167,10 @@ func explainRequest(method, target string, headers []string) (r *http.Request, s
 		r.Header.Add(name, strings.TrimSpace(value))
 	}
 	if scheme == "https" {
-		r.TLS = &tls.ConnectionState{} // without a server name: nothing to hold the host against
+		r.TLS = &tls.ConnectionState{ServerName: host} // of a connection that was made for it
+		if name, _, err := routing.NormalizeHost(host); err == nil {
+			r.TLS.ServerName = name
+		}
 	}
 	return r, scheme == "https", nil
 }

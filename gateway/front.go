@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
 	"headgate/routing"
+	"headgate/tls/certs"
 )
 
 // ServeHTTP is the way of every request, whatever its protocol: the generation
@@ -102,7 +104,11 @@ func (x *exchange) enter() *failure {
 	if f := x.decideTarget(); f != nil {
 		return f
 	}
-	if f := x.decideHost(); f != nil {
+	f := x.decideHost()
+	switch {
+	case x.answersChallenge():
+		return nil
+	case f != nil:
 		return f
 	}
 	return x.decideRoute()
@@ -241,6 +247,11 @@ func (x *exchange) decideRoute() *failure {
 		x.route = x.site.toHTTPS
 		return nil
 	}
+	if x.site.auth != nil {
+		if f := x.checkClient(); f != nil {
+			return f
+		}
+	}
 	if x.path == "*" {
 		x.route = optionsRoute
 		return nil
@@ -257,23 +268,47 @@ func (x *exchange) decideRoute() *failure {
 	return nil
 }
 
-// checkConnection refuses a host that the certificate of this connection does
-// not cover: a client that shares connections between hosts (RFC 9113, 9.1.1)
-// asks again on another one.
+// checkConnection refuses a host that this connection was not made for: one that
+// its certificate does not cover, or whose clients have to show other
+// certificates of their own. A client that shares connections between hosts (RFC
+// 9113, 9.1.1) asks again on another one.
 func (x *exchange) checkConnection() *failure {
 	tls := x.r.TLS
 	if tls == nil && x.d.secure { // net/http's word for ":scheme: http" on a TLS connection
 		return &failure{status: http.StatusBadRequest, kind: "scheme", cause: "the scheme of the request is not https, and the connection is"}
 	}
-	if tls == nil || tls.ServerName == "" || tls.ServerName == x.name || x.fwd.Trusted {
+	if tls == nil {
 		return nil
 	}
-	if x.d.g.certs.Covers(tls.ServerName, x.name) {
+	if tls.NegotiatedProtocol == certs.ALPNProto { // RFC 8737: nothing is said on it
+		return &failure{status: http.StatusMisdirectedRequest, kind: "misdirected", close: true, cause: "this connection was made to answer an authority"}
+	}
+	store := x.d.g.certs
+	if tls.ServerName != "" && !x.fwd.Trusted && !store.Covers(tls.ServerName, x.name) {
+		return &failure{
+			status: http.StatusMisdirectedRequest, kind: "misdirected",
+			cause: fmt.Sprintf("this connection was made for %q, whose certificate is not valid for the host %q", tls.ServerName, x.name),
+			cure:  "connect with that host as the server name (SNI)",
+		}
+	}
+	if x.gen.certs == nil || store.Admits(tls, x.name) { // nil: there are no connections, Explain asks
 		return nil
 	}
-	return &failure{
-		status: http.StatusMisdirectedRequest, kind: "misdirected",
-		cause: fmt.Sprintf("this connection was made for %q, whose certificate is not valid for the host %q", tls.ServerName, x.name),
-		cure:  "connect with that host as the server name (SNI)",
+	f := &failure{status: http.StatusMisdirectedRequest, kind: "misdirected", close: true} // holds for proxies too: TLS has checked them, not who is behind them
+	if store.SamePolicy(tls.ServerName, x.name) {
+		f.cause = fmt.Sprintf("this connection was made before what the host %q asks of TLS and of certificates of clients now", x.name)
+		f.cure = "connect again"
+	} else {
+		f.cause = fmt.Sprintf("this connection was made for %s, whose clients need other certificates than those of the host %q", serverName(tls.ServerName), x.name)
+		f.cure = "connect with that host as the server name (SNI)"
 	}
+	return f
+}
+
+// serverName is what a client sent as SNI, for people.
+func serverName(sni string) string {
+	if sni == "" {
+		return "no server name"
+	}
+	return strconv.Quote(sni)
 }

@@ -31,6 +31,12 @@ type Setup struct {
 	Log     *slog.Logger    // nil: silent
 	Access  *accesslog.Log  // nil: no access log; the caller runs it
 	Tracer  *tracing.Tracer // nil: no spans; the caller shuts it down
+
+	// Storage and ACME are what certificates are kept in and made by; see
+	// certs.Setup. Configurations that need one that is nil are refused. Run
+	// closes what Storage has returned, if it is an io.Closer.
+	Storage func(ctx context.Context, url string) (certs.Storage, error)
+	ACME    func(certs.Authority) (certs.Issuer, error)
 }
 
 // Gateway is a running server. Make it with New; its methods are safe for
@@ -46,6 +52,7 @@ type Gateway struct {
 	h3Log   *slog.Logger
 
 	certs     *certs.Store
+	asks      *asks
 	tlsConfig *tls.Config
 	counters  *stats.Counters
 	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
@@ -89,7 +96,8 @@ func New(s Setup) *Gateway {
 		log: s.Log, access: s.Access, tracer: s.Tracer,
 		httpLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		h3Log:    slog.New(quieter{s.Log.Handler()}),
-		certs:    certs.New(nil, s.Log),
+		certs:    certs.New(certs.Setup{Storage: s.Storage, ACME: s.ACME, Log: s.Log}),
+		asks:     newAsks(s.Log),
 		counters: stats.NewCounters(),
 		bodies:   uwsgi.NewSpoolMemory(bodyMemory),
 		room:     relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
@@ -114,11 +122,15 @@ func (g *Gateway) Stop() { g.stopOnce.Do(func() { close(g.stop) }) }
 // be cut.
 func (g *Gateway) Run(ctx context.Context) error {
 	g.started = time.Now()
+	defer g.asks.close()
 	defer g.closeDoors()
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	if _, err := g.Reload(ctx); err != nil {
+		end()
+		g.certs.Run(background) // closes the storages that building has opened
 		return err
 	}
-	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()

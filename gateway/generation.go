@@ -53,6 +53,7 @@ type site struct {
 	serverName string // SERVER_NAME: the first host, "" when it is a pattern
 	redirect   bool   // plain http goes to https
 	toHTTPS    *route
+	auth       *clientAuth // nil: no certificates of clients
 	counters   *stats.SiteCounters
 }
 
@@ -161,7 +162,7 @@ func (g *generation) buildTable(counters *stats.Counters) error {
 
 func newSite(c config.Site, counters *stats.Counters) *site {
 	name := siteName(c)
-	s := &site{name: name, redirect: c.HTTP == config.HTTPRedirect, counters: counters.Site(name)}
+	s := &site{name: name, redirect: c.HTTP == config.HTTPRedirect, auth: newClientAuth(c.TLS.ClientAuth), counters: counters.Site(name)}
 	if name[0] != '*' {
 		s.serverName = name
 	}

@@ -73,7 +73,9 @@ func (d *door) bindUDP(address string, idle time.Duration) error {
 	if err != nil {
 		return err
 	}
-	d.udp = &quic.Transport{Conn: pc}
+	d.udp = &quic.Transport{Conn: pc, ConnContext: func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+		return withConnection(ctx), nil
+	}}
 	if err = d.listenQUIC(idle); err != nil {
 		d.closeUDP()
 	}

@@ -54,7 +54,11 @@ func (x *exchange) sendFailure(err error) *failure {
 	if errors.As(err, &e) && e.Kind == uwsgi.KindBody && e.Err != nil {
 		return x.bodyFailure(e.Err)
 	}
-	return upstreamFailure(err)
+	f := upstreamFailure(err)
+	if tooLarge(err) {
+		x.blameCertificate(f)
+	}
+	return f
 }
 
 // describeRequest fills in the view of the request that the encoder reads.
@@ -89,16 +93,20 @@ func (x *exchange) describeRequest() {
 	if r.Header["X-Real-Ip"] != nil {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_X_REAL_IP", Value: x.client.Addr().String()})
 	}
+	if x.site.auth != nil {
+		q.Extra = x.clientVars(q.Extra)
+	}
 	x.extras = len(q.Extra)
 	q.Upgrade = x.upgradeWanted()
 	q.Interim = x.onInterim
 }
 
 // Range implements uwsgi.Fields: the header of the request without what only a
-// trusted proxy may say, and what describeRequest says itself.
+// trusted proxy may say, what only the gateway itself may, and what
+// describeRequest says itself.
 func (x *exchange) Range(f func(name, value string) bool) {
 	for name, values := range x.r.Header {
-		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") {
+		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") || name == askHeader {
 			continue
 		}
 		for _, v := range values {

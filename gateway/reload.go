@@ -3,13 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"headgate/gateway/config"
 	"headgate/gateway/stats"
+	"headgate/tls/certs"
 	"headgate/upstream"
 )
 
@@ -54,8 +54,9 @@ func (g *Gateway) reload(ctx context.Context) error {
 		return err
 	}
 	if len(c.Listen.HTTPS) > 0 {
-		if gen.certs, err = g.certs.Build(ctx, c.TLS, hosts(c)); err != nil {
-			return fmt.Errorf("tls: %w", err)
+		plan := certs.Plan{Options: c.TLS, Sites: tlsSites(c), Ask: g.asks.of(gen)}
+		if gen.certs, err = g.certs.Build(ctx, plan); err != nil {
+			return tlsError(c, err)
 		}
 	}
 	opened, err := g.open(c)
@@ -68,18 +69,6 @@ func (g *Gateway) reload(ctx context.Context) error {
 	}
 	g.warnMissing(gen)
 	return nil
-}
-
-// hosts lists the names that need a certificate; "" stands for any other.
-func hosts(c *config.Config) []string {
-	var out []string
-	for _, s := range c.Sites {
-		if len(s.Hosts) == 0 {
-			out = append(out, "")
-		}
-		out = append(out, s.Hosts...)
-	}
-	return out
 }
 
 // wanted lists the doors of a configuration.

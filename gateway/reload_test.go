@@ -145,12 +145,12 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	free.Close()
 	before := g.Snapshot()
 	for name, row := range map[string]struct{ conf, want string }{
-		"not YAML":      {"listen: [", "test.yaml:1:"},
-		"two mistakes":  {conf.String() + "grase: 1s\nmetriks: x\n", "grase"},
-		"unknown pool":  {strings.ReplaceAll(conf.String(), "pool: app", "pool: ap"), `did you mean "app"`},
-		"port taken":    {strings.Replace(conf.String(), `http: [`, fmt.Sprintf(`http: [%q, %q, `, freeAddr, taken.Addr()), 1), "another server has this port"},
-		"no such key":   {conf.String() + `tls: {issuer: none, certificates: [{cert: /none/c.pem, key: /none/k.pem}]}`, "/none/c.pem"},
-		"ACME, not yet": {conf.String() + "tls: {issuer: acme}", "not supported yet"},
+		"not YAML":     {"listen: [", "test.yaml:1:"},
+		"two mistakes": {conf.String() + "grase: 1s\nmetriks: x\n", "grase"},
+		"unknown pool": {strings.ReplaceAll(conf.String(), "pool: app", "pool: ap"), `did you mean "app"`},
+		"port taken":   {strings.Replace(conf.String(), `http: [`, fmt.Sprintf(`http: [%q, %q, `, freeAddr, taken.Addr()), 1), "another server has this port"},
+		"no such key":  {conf.String() + `tls: {issuer: none, certificates: [{cert: /none/c.pem, key: /none/k.pem}]}`, "/none/c.pem"},
+		"no ACME":      {strings.Replace(conf.String(), "- {", "- {hosts: [shop.example.com], ", 1) + "tls: {issuer: acme, storage: \"file:" + t.TempDir() + "\"}", "there is no client for one"},
 	} {
 		err := g.ReloadWith(row.conf)
 		if err == nil || !strings.Contains(err.Error(), row.want) {

@@ -13,22 +13,20 @@ import (
 func (g *Gateway) Snapshot() stats.Snapshot {
 	s := stats.Snapshot{
 		Version: g.version, Config: g.source, StartedAt: g.started,
-		Generation: g.generation(),
-		State:      g.state.Load().(stats.State),
-		Sites:      g.counters.Sites(),
-		Pools:      g.counters.Pools(),
-		LogDropped: g.access.Dropped(), SpanDropped: g.tracer.Dropped(),
+		Generation:        g.generation(),
+		State:             g.state.Load().(stats.State),
+		Sites:             g.counters.Sites(),
+		Pools:             g.counters.Pools(),
+		Certificates:      g.certificates(),
+		CertificateCounts: stats.CertificateCounts(g.certs.Counts()),
+		ECH:               g.ech(),
+		LogDropped:        g.access.Dropped(), SpanDropped: g.tracer.Dropped(),
 	}
 	g.mu.Lock()
 	s.LastReload = g.lastReload
 	g.mu.Unlock()
 	if gen := g.current.Load(); gen != nil {
 		gen.describeMembers(s.Pools)
-	}
-	for _, c := range g.certs.Snapshot() {
-		s.Certificates = append(s.Certificates, stats.Certificate{
-			Names: c.Names, Issuer: c.Issuer, Source: c.Source, NotAfter: c.NotAfter, Error: c.Err,
-		})
 	}
 	s.Listeners = g.listeners()
 	return s

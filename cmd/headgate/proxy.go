@@ -34,7 +34,7 @@ gunicorn --protocol uwsgi), without a configuration file.`,
 	fs.StringArrayVar(&f.http, "http", nil, "plain `ADDR` to listen on (default :8080)")
 	fs.StringArrayVar(&f.https, "https", nil, "TLS `ADDR` to listen on, HTTP/3 included (default :8443)")
 	fs.StringArrayVar(&f.host, "host", nil, "host `NAME` to answer to; may be repeated (default: every host)")
-	fs.StringVar(&f.tls, "tls", "auto", "who makes certificates: auto, internal or none")
+	fs.StringVar(&f.tls, "tls", "auto", "who makes certificates: auto (ACME for public names, the local authority for others), internal or none")
 	fs.StringVar(&f.dialect, "dialect", "auto", "how the server reads uwsgi: auto, uwsgi or gunicorn")
 	fs.StringVar(&f.metrics, "metrics", "", "`ADDR` that serves Prometheus metrics")
 	fs.StringVar(&f.socket, "socket", "", "admin `SOCKET` (default: that of headgate run, unless another gateway has it)")

@@ -107,7 +107,7 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
 	root.Version = version()
 	root.SetVersionTemplate("headgate {{.Version}}\n")
 	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
-		newTrust(), newUntrust(), newSchema(), newVersion())
+		newCerts(), newTrust(), newUntrust(), newSchema(), newVersion())
 	strictHelp(root)
 	return root
 }
@@ -152,7 +152,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 }
 
 // notBuilt are commands of the design that this version does not have.
-var notBuilt = map[string]bool{"up": true, "certs": true, "import": true, "top": true, "drain": true, "pause": true, "resume": true}
+var notBuilt = map[string]bool{"up": true, "import": true, "top": true, "drain": true, "pause": true, "resume": true}
 
 // noArgs refuses arguments with the exit code of a wrong usage.
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -20,6 +20,9 @@ import (
 	"headgate/gateway/admin"
 	"headgate/gateway/config"
 	"headgate/gateway/tracing"
+	"headgate/tls/acme"
+	"headgate/tls/certs"
+	"headgate/tls/storage"
 )
 
 func newRun() *cobra.Command {
@@ -69,7 +72,8 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	}
 	s.gw = gateway.New(gateway.Setup{
 		Load: once(first, load), Version: version(), Config: s.source,
-		Log: s.log, Access: s.access, Tracer: s.tracer,
+		Log: s.log, Access: s.access, Tracer: s.tracer, ACME: acme.New,
+		Storage: func(ctx context.Context, url string) (certs.Storage, error) { return storage.Open(ctx, url, s.log) },
 	})
 	return s.run(ctx)
 }

@@ -1,13 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"headgate/tls/certs"
+	"headgate/tls/storage"
 )
 
 func newTrust() *cobra.Command {
@@ -27,14 +35,14 @@ func newUntrust() *cobra.Command {
 
 // trustCommand completes a command that changes trust stores with act. The root
 // that root finds in the storage is what they are to trust, or not.
-func trustCommand(cmd *cobra.Command, root func(context.Context, string) (string, error), act func(certs.Machine, context.Context, string) ([]certs.Step, error), changed, same string) *cobra.Command {
+func trustCommand(cmd *cobra.Command, root func(context.Context, certs.Options) (string, error), act func(certs.Machine, context.Context, string) ([]certs.Step, error), changed, same string) *cobra.Command {
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o, err := tlsOptions(*file)
 		if err != nil {
 			return err
 		}
-		rootFile, err := root(cmd.Context(), o.StorageDir())
+		rootFile, err := root(cmd.Context(), o)
 		if err != nil {
 			return err
 		}
@@ -58,17 +66,65 @@ func trustCommand(cmd *cobra.Command, root func(context.Context, string) (string
 }
 
 // madeRoot returns the root of the local authority, which is made if there is none.
-func madeRoot(ctx context.Context, storage string) (string, error) {
-	ca, err := certs.OpenCA(ctx, storage)
+func madeRoot(ctx context.Context, o certs.Options) (string, error) {
+	return withStorage(ctx, o, func(st certs.Storage) (string, error) {
+		ca, err := certs.OpenCA(ctx, st)
+		if err != nil {
+			return "", err
+		}
+		return rootFile(o, ca)
+	})
+}
+
+// storedRoot returns where the root is, if there is one. Nothing is made: neither
+// an authority nor a directory for one.
+func storedRoot(ctx context.Context, o certs.Options) (string, error) {
+	if inFiles(o) {
+		return certs.RootFile(o.StorageDir()), nil
+	}
+	return withStorage(ctx, o, func(st certs.Storage) (string, error) {
+		ca, err := certs.ReadCA(ctx, st)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", hintError{errors.New("the storage has no local authority"), "take one that is trusted nevertheless out of the trust stores by hand; its name begins with Headgate Local Authority"}
+		}
+		if err != nil {
+			return "", err
+		}
+		return rootFile(o, ca)
+	})
+}
+
+func withStorage(ctx context.Context, o certs.Options, f func(certs.Storage) (string, error)) (string, error) {
+	st, err := storage.Open(ctx, storageURL(o), nil)
 	if err != nil {
 		return "", err
 	}
-	return ca.RootFile(), nil
+	path, err := f(st)
+	return path, errors.Join(err, st.Close())
 }
 
-// storedRoot returns where the root is, if there is one.
-func storedRoot(_ context.Context, storage string) (string, error) {
-	return certs.RootFile(storage), nil
+func storageURL(o certs.Options) string { return cmp.Or(o.Storage, certs.DefaultStorage()) }
+
+func inFiles(o certs.Options) bool { return strings.HasPrefix(storageURL(o), "file:") }
+
+// rootFile is a file that has ca's root: that of the storage, or where that is no
+// directory one in the user's cache. It stays there, because the commands that are
+// told to people who have to install it by hand name it.
+func rootFile(o certs.Options, ca *certs.CA) (string, error) {
+	if inFiles(o) {
+		return certs.RootFile(o.StorageDir()), nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", hintError{err, "set HOME, or XDG_CACHE_HOME"}
+	}
+	dir = filepath.Join(dir, "headgate")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(ca.Root().Raw)
+	file := filepath.Join(dir, "root-"+hex.EncodeToString(sum[:8])+".crt")
+	return file, os.WriteFile(file, ca.RootPEM(), 0o644)
 }
 
 // tlsOptions are those of the configuration, or the defaults where there is none:

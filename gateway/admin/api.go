@@ -18,6 +18,13 @@ type Gateway interface {
 	Reload(ctx context.Context) (stats.Generation, error)
 	// Snapshot returns what the gateway knows of itself.
 	Snapshot() stats.Snapshot
+	// RenewCertificate obtains a new certificate for a name now, and returns when
+	// it serves, when it cannot be had, or when ctx ends. An error whose
+	// NotFound() bool is true says that the name has none.
+	RenewCertificate(ctx context.Context, name string) error
+	// RevokeCertificate takes back the certificate of a name, for a reason of RFC
+	// 5280 section 5.3.1, and then is RenewCertificate.
+	RevokeCertificate(ctx context.Context, name, reason string) error
 }
 
 // ReloadResult is the answer to a reload.
@@ -45,7 +52,11 @@ func NewAPI(g Gateway, log *slog.Logger) *API {
 	a := &API{mux: http.NewServeMux(), gateway: g, log: log}
 	a.mux.HandleFunc("POST /v1/reload", a.reload)
 	a.mux.HandleFunc("GET /v1/status", a.status)
-	a.mux.HandleFunc("/v1/reload", a.notAllowed("POST"))
+	a.mux.HandleFunc("POST /v1/certificates/renew", a.renew)
+	a.mux.HandleFunc("POST /v1/certificates/revoke", a.revoke)
+	for _, path := range []string{"/v1/reload", "/v1/certificates/renew", "/v1/certificates/revoke"} {
+		a.mux.HandleFunc(path, a.notAllowed("POST"))
+	}
 	a.mux.HandleFunc("/v1/status", a.notAllowed("GET, HEAD"))
 	a.mux.HandleFunc("/", a.notFound)
 	return a

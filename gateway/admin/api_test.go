@@ -72,6 +72,8 @@ func TestErrorsAreJSON(t *testing.T) {
 		{"GET", "/v1/reload", 405, `{"error":"/v1/reload does not know the method GET: use POST"}`},
 		{"DELETE", "/v1/status", 405, `{"error":"/v1/status does not know the method DELETE: use GET, HEAD"}`},
 		{"GET", "/v2/x", 404, `{"error":"the admin API has no /v2/x: the client and the gateway may be of different versions"}`},
+		{"GET", "/v1/certificates/renew?name=a", 405, `/v1/certificates/renew does not know the method GET: use POST`},
+		{"PUT", "/v1/certificates/revoke", 405, `use POST`},
 		{"POST", "/v1/reload", 422, `"error":"not scripted"`},
 	} {
 		w := httptest.NewRecorder()

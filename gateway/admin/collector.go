@@ -123,16 +123,20 @@ func (c *collector) pool(out sink, p stats.Pool) {
 // certs sends no names: with certificates on demand they are what clients ask for.
 func (c *collector) certs(out sink, certs []stats.Certificate) {
 	var first time.Time
-	trouble := 0
+	served, trouble := 0, 0
 	for _, cert := range certs {
-		if first.IsZero() || cert.NotAfter.Before(first) {
-			first = cert.NotAfter
-		}
 		if cert.Error != "" {
 			trouble++
 		}
+		if cert.NotAfter.IsZero() { // there is none yet
+			continue
+		}
+		served++
+		if first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
 	}
-	out.gauge(c.certificates, float64(len(certs)))
+	out.gauge(c.certificates, float64(served))
 	out.gauge(c.certTrouble, float64(trouble))
 	if !first.IsZero() {
 		out.gauge(c.certificateEnd, unix(first))

@@ -7,8 +7,10 @@
 //	ln, err = admin.ListenMetrics("127.0.0.1:9145")
 //	go admin.NewMetrics(gateway.Snapshot, log).Serve(ctx, ln)
 //
-// The API has `POST /v1/reload` and `GET /v1/status`; every error is
-// {"error": "..."}. Metrics has /metrics, /healthz and /readyz.
+// The API has `GET /v1/status`, `POST /v1/reload`, and for certificates
+// `POST /v1/certificates/renew?name=NAME` and `.../revoke?name=NAME&reason=WORD`,
+// which answer when all is done; every error is {"error": "..."}. Metrics has
+// /metrics, /healthz and /readyz.
 //
 // Limits: whoever can open the socket controls the gateway, so that only its
 // owner can. Metrics have no password: give them an address that only monitoring

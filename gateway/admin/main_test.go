@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 type gateway struct {
 	snapshot stats.Snapshot
 	reload   func(ctx context.Context) (stats.Generation, error)
+	renew    func(ctx context.Context, name string) error
+	revoke   func(name, reason string) error
 }
 
 func (g *gateway) Snapshot() stats.Snapshot { return g.snapshot }
@@ -40,6 +42,12 @@ func (g *gateway) Reload(ctx context.Context) (stats.Generation, error) {
 		return g.snapshot.Generation, errors.New("not scripted")
 	}
 	return g.reload(ctx)
+}
+
+func (g *gateway) RenewCertificate(ctx context.Context, name string) error { return g.renew(ctx, name) }
+
+func (g *gateway) RevokeCertificate(_ context.Context, name, reason string) error {
+	return g.revoke(name, reason)
 }
 
 // socketPath returns a path for a socket; t.TempDir may be too long for one.

@@ -36,7 +36,7 @@ func (c *Config) check(r *report) {
 	if len(c.Listen.ProxyProtocol) > 0 {
 		r.check(root.keys("listen.proxy_protocol"), root.key("listen"), "proxy_protocol is not supported yet", "")
 	}
-	leaf(r, root.key("tls"), c.TLS)
+	c.checkTLS(r)
 	leaf(r, root.key("tracing"), c.Tracing)
 	leaf(r, root.key("log"), c.Log)
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
@@ -44,7 +44,6 @@ func (c *Config) check(r *report) {
 		p.check(r, root.key("pools").name(name), name)
 	}
 	c.checkSites(r)
-	c.checkIssuer(r)
 }
 
 // leaf runs Validate of a leaf's Options. Each error begins with its key, under
@@ -143,30 +142,4 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(a.WithZone(""), a.BitLen()), nil
 	}
 	return netip.ParsePrefix(s)
-}
-
-// checkIssuer finds names that nobody will make a certificate for. Which names
-// the listed certificates cover is only known when they are read.
-func (c *Config) checkIssuer(r *report) {
-	if len(c.Listen.HTTPS) == 0 || len(c.TLS.Certificates) > 0 {
-		if len(c.Listen.HTTPS) == 0 && len(c.TLS.Certificates) > 0 {
-			r.warn(path{}.keys("tls.certificates"), path{}, "tls.certificates are never shown: nothing listens for https", "set listen.https")
-		}
-		return
-	}
-	if slices.Equal(c.TLS.Issuer, []string{"none"}) {
-		r.check(path{}.keys("listen.https"), path{}, "listen.https has no certificate to show: tls.issuer is none", "list tls.certificates, or write issuer: internal")
-		return
-	}
-	for i, s := range c.Sites {
-		for j, host := range s.Hosts {
-			_, err := c.TLS.IssuerFor(host)
-			if err == nil || hostFault(host) != "" {
-				continue
-			}
-			msg, hint := splitCure(strings.TrimPrefix(err.Error(), "issuer: "))
-			p := path{}.key("sites").item(i)
-			r.check(p.key("hosts").item(j), p, msg, strings.Replace(hint, "internal", "tls.issuer: internal", 1))
-		}
-	}
 }

@@ -15,7 +15,7 @@ func (c *Config) checkSites(r *report) {
 	if len(c.Sites) == 0 {
 		r.check(all, path{}, "nothing to serve: there is no site", "write one that passes all to a pool: sites: [{routes: [{pool: NAME}]}]")
 	}
-	owners, used := map[string]int{}, map[string]bool{}
+	owners, used := map[string]int{}, map[string]bool{poolToAsk(c.TLS.OnDemand.Ask): true}
 	for i, s := range c.Sites {
 		p := all.item(i)
 		s.checkHosts(r, p, i, owners)

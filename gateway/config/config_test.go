@@ -58,7 +58,11 @@ func TestDesignSample(t *testing.T) {
 	want := &config.Config{
 		Listen: config.Listen{HTTP: []string{":80"}, HTTPS: []string{":443"}, HTTP3: new(true)},
 		TLS: certs.Options{
-			Issuer: "auto", Email: "ops@example.com", Storage: "file:/var/lib/headgate", MinVersion: "1.2",
+			Issuer: []string{"auto"}, Email: "ops@example.com", Storage: "file:/var/lib/headgate", MinVersion: "1.2",
+			ACME: certs.ACMEOptions{
+				Directory: certs.DefaultDirectory, Keys: []string{"p256"},
+				Challenges: []certs.ChallengeOptions{{Type: "http-01"}, {Type: "tls-alpn-01"}},
+			},
 			Certificates: []certs.Pair{{Cert: "/etc/ssl/shop.pem", Key: "/etc/ssl/shop.key"}},
 		},
 		Admin:   config.Admin{Socket: "/run/headgate/admin.sock", Operators: []string{"127.0.0.0/8", "::1/128"}},
@@ -100,7 +104,41 @@ func TestEveryKey(t *testing.T) {
 			TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
 		},
 		TLS: certs.Options{
-			Issuer: "internal", Email: "ops@example.com", Storage: "file:/srv/headgate", MinVersion: "1.3",
+			Issuer: []string{"acme", "zerossl"}, Email: "ops@example.com", MinVersion: "1.3",
+			Storage: "redis://head:gate-pass@cache:6379/2?prefix=edge:&lease=20s",
+			ACME: certs.ACMEOptions{
+				Directory: "https://ca.internal/dir", Roots: "/etc/ssl/ca.pem",
+				Challenges: []certs.ChallengeOptions{{Type: "tls-alpn-01"}, {
+					Type: "dns-01",
+					RFC2136: certs.RFC2136{
+						Server: "ns1.example.com:53", Zone: "example.com", KeyName: "headgate.", Algorithm: "hmac-sha512",
+						Key: "c2lnbmVkLXdpdGgtdGhpcw==",
+					},
+					Resolvers:        []string{"10.0.0.2:53", "ns2.example.com:53", "[2001:db8::1]:53"},
+					PropagationDelay: 5 * time.Second, PropagationTimeout: -1, TTL: 2 * time.Minute,
+				}},
+				EAB:     certs.EAB{KeyID: "kid-1", HMAC: "c2VjcmV0LWhtYWM"},
+				Profile: "shortlived", PreferredChain: "ISRG Root X1", Keys: []string{"p384", "rsa2048"},
+			},
+			Issuers: []certs.NamedACME{
+				{Name: "zerossl", Email: "zero@example.com", ACMEOptions: certs.ACMEOptions{
+					Directory: "https://acme.zerossl.com/v2/DV90", Keys: []string{"p256"},
+					Challenges: []certs.ChallengeOptions{{
+						Type:               "dns-01",
+						ACMEDNS:            certs.ACMEDNS{Server: "https://auth.acme-dns.io", Accounts: "/etc/headgate/acme-dns.json"},
+						PropagationTimeout: 2 * time.Minute, TTL: time.Minute,
+					}},
+				}},
+				{Name: "hook", ACMEOptions: certs.ACMEOptions{
+					Directory: certs.DefaultDirectory, Keys: []string{"p256"},
+					Challenges: []certs.ChallengeOptions{{
+						Type: "dns-01", Command: []string{"/usr/local/bin/dns-hook", "--zone", "example.com"},
+						PropagationTimeout: 2 * time.Minute, TTL: time.Minute,
+					}},
+				}},
+			},
+			OnDemand:     certs.OnDemandOptions{Ask: "pool://secure/tls/allowed", Rate: 5},
+			ECH:          certs.ECHOptions{PublicName: "ech.example.com"},
 			Certificates: []certs.Pair{{Cert: "/etc/ssl/a.pem", Key: "/etc/ssl/a.key"}},
 		},
 		Admin:   config.Admin{Socket: "/run/user/7/headgate.sock", Operators: []string{"10.1.0.0/16"}},
@@ -134,7 +172,11 @@ func TestEveryKey(t *testing.T) {
 		}},
 		Sites: []config.Site{
 			{
-				Hosts: []string{"*.example.com", "example.com"}, HTTP: "serve", Limits: limits,
+				Hosts: []string{"*.example.com", "example.com"}, HTTP: "redirect", Limits: limits,
+				TLS: certs.SiteOptions{
+					Issuer: []string{"hook"}, MinVersion: "1.2",
+					ClientAuth: certs.ClientAuth{CA: "/etc/ssl/clients.pem", Mode: "request", Depth: -1, CRL: "/etc/ssl/clients.crl", Certificate: true},
+				},
 				Routes: []config.Route{
 					{Path: "=/favicon.ico", Respond: &config.Respond{Status: 404, Body: "none", Type: "text/html"}, RequestBody: "spool", Limits: limits},
 					{Path: "~^/u/[0-9]+$", Redirect: &config.Redirect{To: "/users", Status: 302}, RequestBody: "spool", Limits: limits},
@@ -142,7 +184,7 @@ func TestEveryKey(t *testing.T) {
 					{Path: "/app/", Pool: "secure", RequestBody: "spool", Limits: limits},
 				},
 			},
-			{HTTP: "redirect", Limits: global, Routes: []config.Route{{Pool: "secure", RequestBody: "spool", Limits: global}}},
+			{HTTP: "serve", Limits: global, Routes: []config.Route{{Pool: "secure", RequestBody: "spool", Limits: global}}},
 		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -159,6 +201,9 @@ func TestFullHasEveryKey(t *testing.T) {
 	set := map[string]bool{}
 	var walk func(where string, v reflect.Value)
 	walk = func(where string, v reflect.Value) {
+		if v.Type() == reflect.TypeFor[certs.ACMEOptions]() {
+			where = ".TLS.ACME" // the same keys wherever they are
+		}
 		set[where] = set[where] || !v.IsZero()
 		switch v.Kind() {
 		case reflect.Pointer:
@@ -183,7 +228,7 @@ func TestFullHasEveryKey(t *testing.T) {
 	}
 	walk("", reflect.ValueOf(*c))
 	for key, ok := range set {
-		if !ok && !strings.HasSuffix(key, ".ACME") && !strings.HasSuffix(key, ".ProxyProtocol") && !strings.HasSuffix(key, ".*") {
+		if !ok && !strings.HasSuffix(key, ".ProxyProtocol") && !strings.HasSuffix(key, ".*") {
 			t.Errorf("full.yaml does not set %s", key)
 		}
 	}
@@ -196,8 +241,7 @@ func TestMarshalRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Tracing.Headers = nil // hidden on purpose
-		back := parse(t, string(c.Marshal()))
+		back := parse(t, string(config.MarshalAll(c)))
 		c.Warnings, back.Warnings = nil, nil
 		if diff := cmp.Diff(c, back); diff != "" {
 			t.Errorf("%s: Parse(Marshal(c)) differs (-want +got):\n%s\n%s", file, diff, c.Marshal())

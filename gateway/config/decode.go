@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"headgate/gateway/tracing"
+	"headgate/tls/certs"
 )
 
 // maxVisits bounds what aliases of aliases can make us read.
@@ -18,12 +21,14 @@ type decoder struct {
 	env    func(string) (string, bool)
 	rules  map[string]rule
 	homes  map[string][]string // where a key lives: its name to patterns
+	secret map[string]bool     // patterns of keys that no excerpt may show
 	visits int
 }
 
 func newDecoder(r *report, env func(string) (string, bool)) *decoder {
-	d := &decoder{r: r, env: env, rules: rules(), homes: map[string][]string{}}
-	keysOf(reflect.TypeFor[Config](), path{}, func(p path, _ reflect.Type) {
+	d := &decoder{r: r, env: env, rules: rules(), homes: map[string][]string{}, secret: map[string]bool{}}
+	keysOf(reflect.TypeFor[Config](), path{}, func(p path, t reflect.Type) {
+		d.secret[p.pattern] = t == reflect.TypeFor[certs.Secret]() || t == reflect.TypeFor[tracing.Headers]()
 		if len(p.elems) > 1 {
 			name := p.elems[len(p.elems)-1]
 			d.homes[name] = append(d.homes[name], p.pattern)
@@ -39,6 +44,9 @@ func (d *decoder) config(root *node, c *Config) {
 
 // value fills v, which can be set, from n.
 func (d *decoder) value(n *node, v reflect.Value, p path) {
+	if d.secret[p.pattern] {
+		d.r.src.hide(n)
+	}
 	if d.visits++; d.visits > maxVisits {
 		if d.visits == maxVisits+1 {
 			d.r.decodeErr(n.at, path{}, "aliases repeat too much", "write fewer of them")
@@ -84,8 +92,7 @@ func (d *decoder) notSupported(at place, p path, what string) {
 
 func (d *decoder) structure(n *node, v reflect.Value, p path) {
 	fields := fieldsOf(v.Type())
-	if s, ok := v.Interface().(shorthand); ok && n.kind == scalarNode {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.name == s.shorthand() })
+	if i := slices.IndexFunc(fields, func(f field) bool { return f.short }); i >= 0 && n.kind == scalarNode {
 		d.scalar(n, v.FieldByIndex(fields[i].index), p)
 		d.r.places[p.key(fields[i].name).id()] = span{n.at, n.at}
 		return
@@ -145,6 +152,9 @@ func (d *decoder) unknown(n *node, e pair, p path, known []string) {
 	hint := ""
 	if meant := nearest(e.key, candidates); meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)
+		if d.secret[p.key(meant).pattern] {
+			d.r.src.hide(e.value)
+		}
 		if n.get(meant) == nil {
 			d.r.fail(p.key(meant))
 		}

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
-	"headgate/tls/certs"
 	"headgate/upstream"
 )
 
@@ -19,11 +17,7 @@ func (c *Config) SetDefaults() {
 	if len(c.Listen.HTTPS) > 0 && c.Listen.HTTP3 == nil {
 		c.Listen.HTTP3 = new(true)
 	}
-	if len(c.TLS.Issuer) == 0 {
-		c.TLS.Issuer = []string{"auto"}
-	}
-	setDefault(&c.TLS.Storage, certs.DefaultStorage())
-	setDefault(&c.TLS.MinVersion, "1.2")
+	setTLSDefaults(&c.TLS)
 	setDefault(&c.Admin.Socket, DefaultSocket())
 	if len(c.Admin.Operators) == 0 {
 		c.Admin.Operators = []string{"127.0.0.0/8", "::1/128"}
@@ -86,10 +80,14 @@ func (p *Pool) setDefaults() {
 }
 
 func (s *Site) setDefaults(c *Config) {
-	if len(c.Listen.HTTPS) > 0 && !slices.Equal(c.TLS.Issuer, []string{"none"}) {
+	if len(c.Listen.HTTPS) > 0 && !isNone(c.TLS.IssuersOf(s.TLS)) {
 		setDefault(&s.HTTP, HTTPRedirect)
 	}
 	setDefault(&s.HTTP, HTTPServe)
+	if s.TLS.ClientAuth.CA != "" {
+		setDefault(&s.TLS.ClientAuth.Mode, "require")
+		setDefault(&s.TLS.ClientAuth.Depth, 1)
+	}
 	s.Limits.inherit(c.Limits.Route)
 	for i := range s.Routes {
 		r := &s.Routes[i]

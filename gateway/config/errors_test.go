@@ -23,6 +23,7 @@ func environ(name string) (string, bool) {
 		"TIME":    "7s",
 		"EMPTY":   "",
 		"INJECT":  "x, C: y}",
+		"TSIG":    "c2lnbmVkLXdpdGgtdGhpcw==",
 	}[name]
 	return v, ok
 }

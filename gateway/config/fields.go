@@ -8,11 +8,13 @@ import (
 )
 
 // field is a key of a struct. Fields of inlined structs are as if they were its
-// own.
+// own. With the tag "name,short" the struct may be written as the value of this
+// key alone.
 type field struct {
 	name  string
 	index []int
 	typ   reflect.Type
+	short bool
 }
 
 // fieldsOf lists the keys of a struct type in the order of its source.
@@ -29,14 +31,11 @@ func fieldsOf(t reflect.Type) []field {
 				out = append(out, in)
 			}
 		case name != "":
-			out = append(out, field{name: name, index: f.Index, typ: f.Type})
+			out = append(out, field{name: name, index: f.Index, typ: f.Type, short: option == "short"})
 		}
 	}
 	return out
 }
-
-// A shorthand is a struct that may be written as the value of one of its keys.
-type shorthand interface{ shorthand() (key string) }
 
 // isScalar reports whether values of t are written as plain text.
 func isScalar(t reflect.Type) bool {

@@ -60,6 +60,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	r := newReport(newSource(name, data))
 	root, faults := parseYAML(data)
+	r.src.broken = len(faults) > 0
 	for _, f := range faults {
 		r.add(&r.errs, f.at, path{}, f.msg, r.envHint(f))
 	}
@@ -67,7 +68,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 		if len(faults) == 0 {
 			r.add(&r.errs, place{}, path{}, "nothing to serve: the file says nothing", "begin with listen:, pools: and sites:")
 		}
-		return nil, r.errs.sorted()
+		return nil, r.finish(r.errs)
 	}
 	c := new(Config)
 	r.site = siteNames(root, env)
@@ -75,9 +76,9 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	c.SetDefaults()
 	c.check(r)
 	if len(r.errs) > 0 {
-		return nil, r.errs.sorted()
+		return nil, r.finish(r.errs)
 	}
-	c.Warnings = r.warnings.sorted()
+	c.Warnings = r.finish(r.warnings)
 	return c, nil
 }
 

@@ -12,11 +12,13 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"headgate/gateway/tracing"
+	"headgate/tls/certs"
 )
 
 // Marshal returns c as a file that Parse reads back to the same Config, in the
-// order of the design, names sorted. Values of tracing.headers, which tend to be
-// keys, are replaced by ***. What has no value is left out.
+// order of the design, names sorted. Secrets, values of tracing.headers, which
+// tend to be keys, and users and passwords of URLs are replaced by ***. What has
+// no value is left out.
 func (c *Config) Marshal() []byte { return c.encode(true) }
 
 // Hash identifies the meaning of c: equal for equal configurations, whatever
@@ -49,6 +51,11 @@ func (e encoder) value(v reflect.Value) any {
 		return string(text)
 	case tracing.Headers:
 		return e.headers(x)
+	case certs.Secret:
+		if e.hide && x != "" {
+			return "***"
+		}
+		return unlessZero(v, escape(string(x)))
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -66,7 +73,15 @@ func (e encoder) value(v reflect.Value) any {
 	case reflect.Slice:
 		return e.list(v)
 	case reflect.String:
-		return unlessZero(v, escape(v.String()))
+		text := v.String()
+		if e.hide {
+			text = withoutUser(text)
+		}
+		return unlessZero(v, escape(text))
+	case reflect.Int:
+		if v.Int() < 0 {
+			return "off"
+		}
 	}
 	return unlessZero(v, v.Interface())
 }
@@ -80,6 +95,15 @@ func unlessZero(v reflect.Value, out any) any {
 
 // escape keeps ${ a plain ${ when the text is read back.
 func escape(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// withoutUser hides the user and the password that a URL may have.
+func withoutUser(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if i := strings.LastIndexByte(rest, '@'); ok && i >= 0 {
+		return scheme + "://***" + rest[i:]
+	}
+	return s
+}
 
 // duration writes 1m for 1m0s, and off for less than nothing.
 func duration(d time.Duration) string {

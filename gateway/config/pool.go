@@ -25,10 +25,8 @@ const (
 	ProtocolSUWSGI = "suwsgi"
 )
 
-// Member is one address that speaks uwsgi.
+// Member is one address that speaks uwsgi. In a file it is mostly written as its
+// address alone.
 type Member struct {
-	Address string `yaml:"address"` // unix:/run/app.sock, unix:@abstract, 10.0.0.7:3031, [::1]:3031 or name:3031
+	Address string `yaml:"address,short"` // unix:/run/app.sock, unix:@abstract, 10.0.0.7:3031, [::1]:3031 or name:3031
 }
-
-// shorthand: a member is mostly written as its address alone.
-func (Member) shorthand() string { return "address" }

@@ -60,9 +60,21 @@ func (r *report) warn(p, about path, msg, hint string) {
 func (r *report) add(to *Errors, at place, p path, msg, hint string) {
 	e := &Error{Line: at.line, Column: at.column, Path: p.String(), Msg: msg, Hint: hint}
 	if r.src != nil {
-		e.File, e.Excerpt = r.src.name, r.src.excerpt(at)
+		e.File = r.src.name
 	}
 	*to = append(*to, e)
+}
+
+// finish orders what was reported and adds the excerpts, which is only possible
+// when all is known that they must not show.
+func (r *report) finish(es Errors) Errors {
+	es = es.sorted()
+	for _, e := range es {
+		if r.src != nil {
+			e.Excerpt = r.src.excerpt(place{e.Line, e.Column})
+		}
+	}
+	return es
 }
 
 func join2(title, msg string) string {

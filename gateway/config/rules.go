@@ -18,7 +18,7 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"listen.http":            {one: true},
 		"listen.https":           {one: true},
-		"tls.issuer":             {enum: []string{"auto", "internal", "none"}, later: []string{"acme"}, cure: "list tls.certificates, or write internal"},
+		"tls.issuer":             {one: true},
 		"tls.email":              {empty: true},
 		"tls.storage":            {empty: true},
 		"tls.min_version":        {enum: []string{"1.2", "1.3"}},
@@ -43,6 +43,7 @@ func rules() map[string]rule {
 		"sites[].routes[].request_body":   {enum: []string{"spool", "stream"}},
 	}
 	limitRules(all)
+	tlsRules(all)
 	for pattern, cure := range notYet() {
 		all[pattern] = rule{notYet: true, cure: cure}
 	}
@@ -61,12 +62,30 @@ func limitRules(all map[string]rule) {
 	all["limits.response_file"] = rule{off: true}
 }
 
+func tlsRules(all map[string]rule) {
+	all["tls.on_demand.rate"] = rule{min: 1, max: 1_000_000}
+	all["sites[].tls.issuer"] = rule{one: true}
+	all["sites[].tls.min_version"] = all["tls.min_version"]
+	all["sites[].tls.client_auth.mode"] = rule{enum: []string{"require", "request"}}
+	all["sites[].tls.client_auth.depth"] = rule{min: 1, max: 10, off: true}
+	all["tls.acme.roots"] = rule{empty: true} // the contract writes it and the binding as ""
+	all["tls.acme.eab.key_id"] = rule{empty: true}
+	all["tls.acme.eab.hmac"] = rule{empty: true}
+	challenges := rule{enum: []string{"http-01", "tls-alpn-01", "dns-01", "dns-persist-01"}}
+	for _, name := range []string{"tls.acme.", "tls.issuers[]."} {
+		all[name+"keys[]"] = rule{enum: []string{"p256", "p384", "rsa2048", "rsa4096"}}
+		all[name+"challenges[]"] = challenges
+		all[name+"challenges[].type"] = challenges
+		all[name+"challenges[].propagation_timeout"] = rule{off: true}
+		all[name+"challenges[].rfc2136.algorithm"] = rule{enum: []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}}
+	}
+}
+
 // notYet are the keys of the contract that this version cannot do, with what to
 // do instead.
 func notYet() map[string]string {
 	return map[string]string{
 		"listen.proxy_protocol":     "",
-		"tls.acme":                  "list tls.certificates, or write issuer: internal",
 		"subscriptions":             "list the members of each pool",
 		"apps":                      "write a pool and a site for each app",
 		"pools.*.members[].weight":  "give each member the same share",

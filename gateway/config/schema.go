@@ -97,8 +97,15 @@ func refine(s *jsonschema.Schema, p path, all map[string]rule) {
 
 // shorthands are the maps that may be written as text.
 func shorthands() map[string]*jsonschema.Schema {
+	// dns-01 has to say more
+	challenge := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string", Enum: []any{"http-01", "tls-alpn-01", "dns-persist-01"}},
+		{Type: "string", Pattern: variablePattern},
+	}}
 	return map[string]*jsonschema.Schema{
-		"pools.*.members[]": {Type: "string", MinLength: new(uint64(1))},
+		"pools.*.members[]":          {Type: "string", MinLength: new(uint64(1))},
+		"tls.acme.challenges[]":      challenge,
+		"tls.issuers[].challenges[]": challenge,
 	}
 }
 
@@ -126,6 +133,10 @@ func scalarSchema(s *jsonschema.Schema, r rule) {
 	case s.Type == "integer" || s.Type == "number" || s.Type == "boolean":
 		if r.min != 0 || r.max != 0 {
 			s.Minimum, s.Maximum = number(r.min), number(r.max)
+		}
+		if r.off && s.Type == "integer" {
+			also(&jsonschema.Schema{Type: "string", Enum: []any{"off"}}, variable)
+			return
 		}
 		also(variable)
 	case s.Type == "string":

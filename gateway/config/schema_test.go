@@ -144,8 +144,15 @@ func TestSchemaRefuses(t *testing.T) {
 		`limits: {header_bytes: off}`,
 		`limits: {headers: many}`,
 		`limits: {headers: 0}`,
-		`tls: {issuer: acme}`,
-		`tls: {acme: {directory: x}}`,
+		`tls: {issuer: {name: acme}}`,
+		`tls: {acme: {challenges: [dns-01]}}`,
+		`tls: {acme: {challenges: [http-1]}}`,
+		`tls: {acme: {challenges: [{type: dns}]}}`,
+		`tls: {acme: {keys: [rsa1024]}}`,
+		`tls: {issuers: [{name: x, nmae: y}]}`,
+		`tls: {on_demand: {rate: 0}}`,
+		`sites: [{tls: {client_auth: {mode: always}}}]`,
+		`sites: [{tls: {client_auth: {depth: many}}}]`,
 		`subscriptions: {}`,
 		`pools: {web: {members: [{adress: x}]}}`,
 		`pools: {web: {members: [{address: x, weight: 2}]}}`,
@@ -166,7 +173,7 @@ func TestSchemaTakesVariables(t *testing.T) {
 listen: {http: "${ADDRESS}", http3: "${H3:-true}"}
 grace: ${GRACE}
 limits: {headers: "${N:-50}", body: "${BODY}"}
-tls: {issuer: "${ISSUER}"}
+tls: {issuer: "${ISSUER}", acme: {challenges: ["${HOW}", {type: "${HOW}"}], eab: {hmac: "${HMAC}"}}}
 pools: {web: {slots: "${SLOTS}", dialect: "${DIALECT:-auto}"}}
 `
 	if err := compile(t).Validate(instance(t, []byte(text))); err != nil {

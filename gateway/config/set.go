@@ -85,12 +85,16 @@ func boolHint(text string) string {
 }
 
 func (r rule) setInt(v reflect.Value, text string) (msg, hint string) {
+	if text == "off" && r.off {
+		v.SetInt(-1)
+		return "", ""
+	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return "want a number, got " + quoteShort(text), ""
 	}
 	if (r.min != 0 || r.max != 0) && (n < r.min || n > r.max) {
-		return fmt.Sprintf("%d is out of range", n), fmt.Sprintf("write a number from %d to %d", r.min, r.max)
+		return fmt.Sprintf("%d is out of range", n), fmt.Sprintf("write a number from %d to %d", r.min, r.max) + r.orOff()
 	}
 	v.SetInt(n)
 	return "", ""

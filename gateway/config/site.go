@@ -1,5 +1,7 @@
 package config
 
+import "headgate/tls/certs"
+
 // Site is a set of host names with its routes.
 type Site struct {
 	// Names and *.names (one label) of the site; none: every host that no other
@@ -10,8 +12,9 @@ type Site struct {
 	// an https listener and an issuer) or serve.
 	HTTP string `yaml:"http"`
 
-	Limits RouteLimits `yaml:"limits"` // where they differ from the limits of the listeners
-	Routes []Route     `yaml:"routes"` // the first that matches answers
+	TLS    certs.SiteOptions `yaml:"tls"`    // where it differs from the tls of all, and the certificates of clients
+	Limits RouteLimits       `yaml:"limits"` // where they differ from the limits of the listeners
+	Routes []Route           `yaml:"routes"` // the first that matches answers
 }
 
 // What a site does with plain http.

@@ -26,9 +26,10 @@ type Client struct {
 	Protocol Protocol
 	Gateway  *Gateway
 
-	t    testing.TB
-	rt   http.RoundTripper
-	next *atomic.Int64 // the gateway's: ids of requests
+	t      testing.TB
+	rt     http.RoundTripper
+	next   *atomic.Int64 // the gateway's: ids of requests
+	change func(*tls.Config)
 }
 
 // Response is a response that has been read to its end.
@@ -46,7 +47,14 @@ type Response struct {
 // Client returns a new client. The end of the test closes its connections.
 func (g *Gateway) Client(t testing.TB, p Protocol) *Client {
 	t.Helper()
-	c := &Client{Protocol: p, Gateway: g, t: t, next: &g.next}
+	return g.ClientWith(t, p, func(*tls.Config) {})
+}
+
+// ClientWith is Client with changes to its part in TLS: another server name, a
+// certificate of its own.
+func (g *Gateway) ClientWith(t testing.TB, p Protocol, change func(*tls.Config)) *Client {
+	t.Helper()
+	c := &Client{Protocol: p, Gateway: g, t: t, next: &g.next, change: change}
 	addr := g.Address(p.listener())
 	if p == H3 {
 		c.rt = c.http3(addr)
@@ -69,7 +77,11 @@ func (g *Gateway) Client(t testing.TB, p Protocol) *Client {
 }
 
 // TLS returns a configuration that trusts the gateway.
-func (c *Client) TLS() *tls.Config { return &tls.Config{RootCAs: c.Gateway.Roots, ServerName: Host} }
+func (c *Client) TLS() *tls.Config {
+	conf := &tls.Config{RootCAs: c.Gateway.Roots, ServerName: Host}
+	c.change(conf)
+	return conf
+}
 
 func (c *Client) http3(addr string) http.RoundTripper {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")

@@ -18,6 +18,7 @@ import (
 	"headgate/gateway/config"
 	"headgate/gateway/stats"
 	"headgate/tls/certs"
+	"headgate/tls/storage"
 )
 
 // Gateway is a gateway that runs for one test.
@@ -43,7 +44,14 @@ type Gateway struct {
 // accepts. Without a tls section it has a local authority for every name.
 func Start(t testing.TB, conf string) *Gateway {
 	t.Helper()
-	g, err := Try(t, conf)
+	return StartWith(t, conf, nil)
+}
+
+// StartWith is Start for a configuration with ACME authorities, whose issuers acme
+// makes.
+func StartWith(t testing.TB, conf string, acme func(certs.Authority) (certs.Issuer, error)) *Gateway {
+	t.Helper()
+	g, err := try(t, conf, acme)
 	if err != nil {
 		t.Fatalf("the gateway does not start: %v", err)
 	}
@@ -54,6 +62,11 @@ func Start(t testing.TB, conf string) *Gateway {
 // Run.
 func Try(t testing.TB, conf string) (*Gateway, error) {
 	t.Helper()
+	return try(t, conf, nil)
+}
+
+func try(t testing.TB, conf string, acme func(certs.Authority) (certs.Issuer, error)) (*Gateway, error) {
+	t.Helper()
 	g := &Gateway{t: t, Log: new(Lines), Access: new(Lines), storage: t.TempDir(), ended: make(chan struct{})}
 	g.SetConf(conf)
 	var err error
@@ -62,7 +75,10 @@ func Try(t testing.TB, conf string) (*Gateway, error) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	g.Gateway = gateway.New(gateway.Setup{Load: g.load, Version: "test", Config: "test.yaml", Log: log, Access: g.access})
+	g.Gateway = gateway.New(gateway.Setup{
+		Load: g.load, Version: "test", Config: "test.yaml", Log: log, Access: g.access, ACME: acme,
+		Storage: func(ctx context.Context, url string) (certs.Storage, error) { return storage.Open(ctx, url, log) },
+	})
 	g.run()
 	select {
 	case <-g.Ready():

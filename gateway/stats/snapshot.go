@@ -25,8 +25,12 @@ type Snapshot struct {
 	Sites        []Site        `json:"sites"`
 	Pools        []Pool        `json:"pools"`
 	Certificates []Certificate `json:"certificates"`
-	LogDropped   uint64        `json:"log_dropped"`  // lines the access log could not write
-	SpanDropped  uint64        `json:"span_dropped"` // spans that were not exported
+
+	CertificateCounts CertificateCounts `json:"certificate_counts"`
+	ECH               *ECH              `json:"ech,omitempty"` // nil: off
+
+	LogDropped  uint64 `json:"log_dropped"`  // lines the access log could not write
+	SpanDropped uint64 `json:"span_dropped"` // spans that were not exported
 }
 
 // Generation names the configuration that serves.
@@ -49,13 +53,4 @@ type Listener struct {
 	Protocol    string `json:"protocol"`    // http, https or http3
 	Connections int64  `json:"connections"` // open now
 	Accepted    uint64 `json:"accepted"`
-}
-
-// Certificate is one certificate that is served.
-type Certificate struct {
-	Names    []string  `json:"names"`
-	Issuer   string    `json:"issuer"`
-	Source   string    `json:"source"` // file, internal or acme
-	NotAfter time.Time `json:"not_after"`
-	Error    string    `json:"error,omitempty"` // why it could not be renewed or read again
 }

@@ -28,38 +28,37 @@ const (
 	skew     = time.Hour // clocks of clients and virtual machines run behind
 )
 
+// Keys of the local authority in the storage.
+const (
+	rootCertKey = "ca/root.crt"
+	rootKeyKey  = "ca/root.key"
+	rootLock    = "local-authority"
+)
+
 // CA is the local authority: an [Issuer] for development and for networks that
-// trust its root. Its root (ECDSA P-256, ten years) is kept in a directory with
-// owner-only rights; the certificates it makes (ECDSA P-256, seven days) are
-// kept nowhere, since making one takes less time than reading one.
+// trust its root. Its root (ECDSA P-256, ten years) is kept in the storage; the
+// certificates it makes (seven days) are kept nowhere, since making one takes
+// less time than reading one.
 //
 // The root signs directly. An intermediate would have to lie, with its key, in
-// the same directory as the root's key and under the same owner, so it would
+// the same storage as the root's key and under the same owner, so it would
 // protect nothing.
 //
 // A CA is immutable and safe for concurrent use.
 type CA struct {
-	dir  string
 	root *x509.Certificate
 	key  *ecdsa.PrivateKey
 	id   string
 	made bool
 }
 
-// OpenCA reads the local authority kept below the directory storage, and makes
-// one where there is none. Processes that do so at the same time agree on one.
-// It waits for another process for some seconds at most, or until ctx ends.
-func OpenCA(ctx context.Context, storage string) (*CA, error) {
-	if err := checkParent(storage); err != nil {
-		return nil, fmt.Errorf("storage: %w", err)
-	}
-	dir := filepath.Join(storage, "ca")
-	if err := ownDir(dir); err != nil {
-		return nil, fmt.Errorf("storage: %w", err)
-	}
-	ca, err := readCA(dir)
+// OpenCA reads the local authority kept in st, and makes one where there is none.
+// Processes that do so at the same time agree on one. It waits for another
+// process for some seconds at most, or until ctx ends.
+func OpenCA(ctx context.Context, st Storage) (*CA, error) {
+	ca, err := readCA(ctx, st)
 	if errors.Is(err, fs.ErrNotExist) {
-		ca, err = makeCA(ctx, dir)
+		ca, err = makeCA(ctx, st)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("local authority: %w", err)
@@ -67,50 +66,58 @@ func OpenCA(ctx context.Context, storage string) (*CA, error) {
 	return ca, nil
 }
 
-// RootFile is where the root certificate of the local authority kept below
-// storage is, whether there is one or not.
-func RootFile(storage string) string { return filepath.Join(storage, "ca", "root.crt") }
+// ReadCA is OpenCA, but says fs.ErrNotExist where there is no authority.
+func ReadCA(ctx context.Context, st Storage) (*CA, error) {
+	ca, err := readCA(ctx, st)
+	if err != nil {
+		return nil, fmt.Errorf("local authority: %w", err)
+	}
+	return ca, nil
+}
 
-func keyFile(dir string) string { return filepath.Join(dir, "root.key") }
+// RootFile is where the root certificate of the local authority is, whether there
+// is one or not, if the storage is the directory dir.
+func RootFile(dir string) string { return filepath.Join(dir, filepath.FromSlash(rootCertKey)) }
 
 // readCA returns fs.ErrNotExist when there is no root certificate, which is
 // written last.
-func readCA(dir string) (*CA, error) {
-	rootFile := filepath.Join(dir, "root.crt")
-	certPEM, err := readFile(rootFile)
+func readCA(ctx context.Context, st Storage) (*CA, error) {
+	certPEM, err := st.Load(ctx, rootCertKey)
 	if err != nil {
-		return nil, storageError(err)
+		return nil, err
 	}
-	keyPEM, err := readOwn(keyFile(dir))
+	keyPEM, err := st.Load(ctx, rootKeyKey)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is there but %s is not: bring the key back, or remove %[1]s for a new authority", rootFile, keyFile(dir))
+		return nil, fmt.Errorf("%s is in the storage but %s is not: bring the key back, or remove %[1]s for a new authority", rootCertKey, rootKeyKey)
 	}
 	if err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: remove %s for a new authority", rootFile, err, dir)
+		return nil, fmt.Errorf("%s and %s of the storage: %w: remove both for a new authority", rootCertKey, rootKeyKey, err)
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || !pair.Leaf.IsCA {
-		return nil, fmt.Errorf("%s is not an authority that this program made: remove %s for a new one", rootFile, dir)
+		return nil, fmt.Errorf("%s of the storage is not an authority that this program made: remove it and %s for a new one", rootCertKey, rootKeyKey)
 	}
 	if !time.Now().Before(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("%s expired on %s: remove %s for a new authority, and trust that one", rootFile, pair.Leaf.NotAfter.Format(time.DateOnly), dir)
+		return nil, fmt.Errorf("%s of the storage expired on %s: remove it for a new authority, and trust that one (the clock of this machine says %s)",
+			rootCertKey, pair.Leaf.NotAfter.Format(time.DateOnly), time.Now().Format(time.DateOnly))
 	}
-	return &CA{dir: dir, root: pair.Leaf, key: key, id: fingerprint(pair.Leaf)}, nil
+	return &CA{root: pair.Leaf, key: key, id: fingerprint(pair.Leaf)}, nil
 }
 
 // makeCA takes the lock and looks again, so that only the first process makes a
 // root. The certificate is written after the key: where it is, both are.
-func makeCA(ctx context.Context, dir string) (*CA, error) {
-	unlock, err := lockFile(ctx, filepath.Join(dir, ".lock"))
-	if err != nil {
+func makeCA(ctx context.Context, st Storage) (*CA, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	if err := st.Lock(ctx, rootLock); err != nil {
 		return nil, err
 	}
-	defer unlock()
-	ca, err := readCA(dir)
+	defer st.Unlock(context.WithoutCancel(ctx), rootLock) // nothing is lost with it
+	ca, err := readCA(ctx, st)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ca, err
 	}
@@ -118,18 +125,22 @@ func makeCA(ctx context.Context, dir string) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	keyPEM, err := encodeKey(key)
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(keyFile(dir), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := st.Store(ctx, rootKeyKey, keyPEM); err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dir, "root.crt"), encodeCert(root.Raw), 0o644); err != nil {
+	if err := st.Store(ctx, rootCertKey, encodeCert(root.Raw)); err != nil {
 		return nil, err
 	}
-	return &CA{dir: dir, root: root, key: key, id: fingerprint(root), made: true}, nil
+	return &CA{root: root, key: key, id: fingerprint(root), made: true}, nil
 }
+
+// lockTimeout bounds the wait for another process, which makes an authority in
+// far less.
+const lockTimeout = 20 * time.Second
 
 func newRoot() (*ecdsa.PrivateKey, *x509.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -174,7 +185,7 @@ func sign(template, parent *x509.Certificate, key crypto.PublicKey, parentKey *e
 func (c *CA) Obtain(_ context.Context, o Order) (Issued, error) {
 	now := time.Now()
 	if !now.Add(skew).Before(c.root.NotAfter) {
-		return Issued{}, fmt.Errorf("local authority %s expired on %s: remove %s, restart, and trust the new one", c.root.Subject.CommonName, c.root.NotAfter.Format(time.DateOnly), c.dir)
+		return Issued{}, fmt.Errorf("local authority %s expired on %s: remove %s from the storage, restart, and trust the new one", c.root.Subject.CommonName, c.root.NotAfter.Format(time.DateOnly), rootCertKey)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{Organization: []string{"Headgate"}},
@@ -225,9 +236,6 @@ func (c *CA) Root() *x509.Certificate { return c.root }
 
 // RootPEM is the root certificate as PEM, for others to trust.
 func (c *CA) RootPEM() []byte { return encodeCert(c.root.Raw) }
-
-// RootFile is the file that holds RootPEM.
-func (c *CA) RootFile() string { return filepath.Join(c.dir, "root.crt") }
 
 // Made reports that OpenCA made this authority rather than read it, so that
 // nobody can trust it yet.

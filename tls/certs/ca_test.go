@@ -3,16 +3,15 @@ package certs_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,13 +19,32 @@ import (
 	"headgate/tls/certs"
 )
 
+// openCA opens the authority in the directory dir.
+func openCA(ctx context.Context, dir string) (*certs.CA, error) {
+	st, err := openStorage(ctx, "file:"+dir)
+	if err != nil {
+		return nil, err
+	}
+	return certs.OpenCA(ctx, st)
+}
+
+// obtain has ca make a certificate with a new key.
+func obtain(t *testing.T, ca *certs.CA, names ...string) (*x509.Certificate, error) {
+	t.Helper()
+	got, err := ca.Obtain(t.Context(), certs.Order{Names: names, Key: ecKey(t)})
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(got.Chain[0])
+}
+
 func TestCAKeepsItsRoot(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "state")
-	first, err := certs.OpenCA(t.Context(), dir)
+	first, err := openCA(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := certs.OpenCA(t.Context(), dir)
+	second, err := openCA(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +54,9 @@ func TestCAKeepsItsRoot(t *testing.T) {
 	if !first.Root().Equal(second.Root()) {
 		t.Error("the second root is another one")
 	}
-	file, err := os.ReadFile(second.RootFile())
-	if err != nil || !bytes.Equal(file, second.RootPEM()) || second.RootFile() != certs.RootFile(dir) {
-		t.Errorf("root file %s does not hold RootPEM (%v)", second.RootFile(), err)
+	file, err := os.ReadFile(certs.RootFile(dir))
+	if err != nil || !bytes.Equal(file, second.RootPEM()) {
+		t.Errorf("root file %s does not hold RootPEM (%v)", certs.RootFile(dir), err)
 	}
 	root := second.Root()
 	if life := root.NotAfter.Sub(root.NotBefore); life < 9*365*24*time.Hour {
@@ -51,10 +69,10 @@ func TestCAKeepsItsRoot(t *testing.T) {
 
 func TestCARights(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	if _, err := certs.OpenCA(t.Context(), dir); err != nil {
+	if _, err := openCA(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]fs.FileMode{"": 0o700, "ca": 0o700, "ca/root.key": 0o600, "ca/root.crt": 0o644} {
+	for file, want := range map[string]fs.FileMode{"": 0o700, "ca": 0o700, "ca/root.key": 0o600, "ca/root.crt": 0o600} {
 		fi, err := os.Stat(filepath.Join(dir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -76,13 +94,13 @@ func TestCARefusesOpenStorage(t *testing.T) {
 		{"ca/root.key", 0o640, "chmod 600"},
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
-		if _, err := certs.OpenCA(t.Context(), dir); err != nil {
+		if _, err := openCA(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(filepath.Join(dir, tt.file), tt.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := certs.OpenCA(t.Context(), dir)
+		_, err := openCA(t.Context(), dir)
 		if err == nil || !strings.Contains(err.Error(), tt.cure) || !strings.Contains(err.Error(), filepath.Join(dir, tt.file)) {
 			t.Errorf("%q with mode %04o: %v, want the cure %q", tt.file, tt.mode, err, tt.cure)
 		}
@@ -91,24 +109,23 @@ func TestCARefusesOpenStorage(t *testing.T) {
 
 func TestCAWithHalfItsFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	ca, err := certs.OpenCA(t.Context(), dir)
-	if err != nil {
+	if _, err := openCA(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "ca", "root.key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := certs.OpenCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "bring the key back") {
+	if _, err := openCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "bring the key back") {
 		t.Errorf("without the key: %v", err)
 	}
 	// A process that died after the key was written, and before the certificate.
 	if err := os.WriteFile(filepath.Join(dir, "ca", "root.key"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(ca.RootFile()); err != nil {
+	if err := os.Remove(certs.RootFile(dir)); err != nil {
 		t.Fatal(err)
 	}
-	again, err := certs.OpenCA(t.Context(), dir)
+	again, err := openCA(t.Context(), dir)
 	if err != nil || !again.Made() {
 		t.Errorf("after a crash: %v, want a new authority", err)
 	}
@@ -117,7 +134,7 @@ func TestCAWithHalfItsFiles(t *testing.T) {
 func TestCAUnusableStorage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, nil)
-	if _, err := certs.OpenCA(t.Context(), filepath.Join(file, "x")); err == nil || !strings.Contains(err.Error(), "set storage to a directory") {
+	if _, err := openCA(t.Context(), filepath.Join(file, "x")); err == nil || !strings.Contains(err.Error(), "set storage to a directory") {
 		t.Errorf("below a file: %v", err)
 	}
 	if os.Geteuid() == 0 {
@@ -127,7 +144,7 @@ func TestCAUnusableStorage(t *testing.T) {
 	if err := os.Mkdir(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := certs.OpenCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "give it to uid") {
+	if _, err := openCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "give it to uid") {
 		t.Errorf("read-only: %v", err)
 	}
 }
@@ -138,7 +155,7 @@ func TestCAStartedAtOnceAgrees(t *testing.T) {
 	roots := make([][]byte, 16)
 	for i := range roots {
 		wg.Go(func() {
-			ca, err := certs.OpenCA(t.Context(), dir)
+			ca, err := openCA(t.Context(), dir)
 			if err != nil {
 				t.Error(err)
 				return
@@ -160,7 +177,7 @@ func TestCAProcess(t *testing.T) {
 	if dir == "" {
 		t.Skip("runs in the processes that TestCAProcessesAgree starts")
 	}
-	ca, err := certs.OpenCA(t.Context(), dir)
+	ca, err := openCA(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,53 +213,41 @@ func TestCAProcessesAgree(t *testing.T) {
 }
 
 func TestCAWaitsForTheLockUntilContextEnds(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	if err := os.MkdirAll(filepath.Join(dir, "ca"), 0o700); err != nil {
+	st := opened(t, filepath.Join(t.TempDir(), "state"))
+	if err := st.Lock(t.Context(), "local-authority"); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Create(filepath.Join(dir, "ca", ".lock"))
-	if err != nil {
-		t.Fatal(err)
+	defer st.Unlock(t.Context(), "local-authority")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := certs.OpenCA(ctx, st); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
-	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := certs.OpenCA(ctx, dir); err == nil || !strings.Contains(err.Error(), "another process holds it") {
-			t.Errorf("got %v", err)
-		}
-	})
 }
 
 func TestCAObtain(t *testing.T) {
-	ca, err := certs.OpenCA(t.Context(), filepath.Join(t.TempDir(), "state"))
+	ca, err := openCA(t.Context(), filepath.Join(t.TempDir(), "state"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := ca.Obtain(t.Context(), []string{"Shop.Localhost", "*.shop.internal", "127.0.0.1", "[::1]"})
+	cert, err := obtain(t, ca, "Shop.Localhost", "*.shop.internal", "127.0.0.1", "[::1]")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"shop.localhost", "a.shop.internal", "127.0.0.1", "::1"} {
-		if _, err := cert.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: pool(ca.Root())}); err != nil {
+		if _, err := cert.Verify(x509.VerifyOptions{DNSName: name, Roots: pool(ca.Root())}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, ok := cert.PrivateKey.(*ecdsa.PrivateKey); !ok {
-		t.Errorf("key is a %T", cert.PrivateKey)
-	}
-	if life := cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore); life > 90*24*time.Hour {
+	if life := cert.NotAfter.Sub(cert.NotBefore); life > 90*24*time.Hour {
 		t.Errorf("certificate lives %v", life)
 	}
-	at, err := ca.RenewAt(t.Context(), cert.Leaf)
-	if err != nil || !at.After(time.Now()) || !at.Before(cert.Leaf.NotAfter) {
+	at, err := ca.RenewAt(t.Context(), cert)
+	if err != nil || !at.After(time.Now()) || !at.Before(cert.NotAfter) {
 		t.Errorf("renew at %v, %v", at, err)
 	}
 	for _, bad := range [][]string{nil, {""}, {"a b"}, {"-a.localhost"}, {"a..b"}, {strings.Repeat("a.", 130) + "a"}} {
-		if _, err := ca.Obtain(t.Context(), bad); err == nil {
+		if _, err := obtain(t, ca, bad...); err == nil {
 			t.Errorf("names %q: no error", bad)
 		}
 	}
@@ -251,23 +256,23 @@ func TestCAObtain(t *testing.T) {
 func TestCAExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
-		ca, err := certs.OpenCA(t.Context(), dir)
+		ca, err := openCA(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Until(ca.Root().NotAfter) - 24*time.Hour)
-		cert, err := ca.Obtain(t.Context(), []string{"localhost"})
+		cert, err := obtain(t, ca, "localhost")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cert.Leaf.NotAfter.After(ca.Root().NotAfter) {
+		if cert.NotAfter.After(ca.Root().NotAfter) {
 			t.Error("certificate outlives its root")
 		}
 		time.Sleep(25 * time.Hour)
-		if _, err := ca.Obtain(t.Context(), []string{"localhost"}); err == nil || !strings.Contains(err.Error(), "expired") {
+		if _, err := obtain(t, ca, "localhost"); err == nil || !strings.Contains(err.Error(), "expired") {
 			t.Errorf("Obtain: %v", err)
 		}
-		if _, err := certs.OpenCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "expired") {
+		if _, err := openCA(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "expired") {
 			t.Errorf("OpenCA: %v", err)
 		}
 	})

@@ -31,6 +31,7 @@ type Challenges struct {
 	texts  map[string][]byte
 	certs  map[string]*tls.Certificate
 	misses map[string]time.Time // storage keys and when they were not there
+	swept  time.Time            // when misses was last cleaned
 }
 
 // NewChallenges returns Challenges that are shared through storage; with nil they
@@ -97,8 +98,8 @@ func (c *Challenges) RemoveCertificate(ctx context.Context, sni string) error {
 	return c.storage.Delete(ctx, alpnKey(sni))
 }
 
-// text returns the answer for a token that a client has chosen, or false.
-func (c *Challenges) text(ctx context.Context, token string) ([]byte, bool) {
+// Text returns the answer for a token that a client has chosen, or false.
+func (c *Challenges) Text(ctx context.Context, token string) ([]byte, bool) {
 	if !isToken(token) {
 		return nil, false
 	}
@@ -111,9 +112,9 @@ func (c *Challenges) text(ctx context.Context, token string) ([]byte, bool) {
 	return c.fromStorage(ctx, textKey(token))
 }
 
-// certificate returns the answer for a server name that a client has chosen, or
-// nil.
-func (c *Challenges) certificate(ctx context.Context, sni string) *tls.Certificate {
+// Certificate returns the answer for a server name that a client has chosen, or
+// nil. It takes as long as Text.
+func (c *Challenges) Certificate(ctx context.Context, sni string) *tls.Certificate {
 	sni = cleanName(sni)
 	c.mu.Lock()
 	cert := c.certs[sni]
@@ -145,7 +146,7 @@ func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool)
 		c.mu.Unlock()
 		return nil, false
 	}
-	if len(c.misses) >= challengeMisses {
+	if len(c.misses) >= challengeMisses && now.Sub(c.swept) >= missLife/8 {
 		c.forgetMissesLocked(now)
 	}
 	full := len(c.misses) >= challengeMisses
@@ -168,6 +169,7 @@ func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool)
 }
 
 func (c *Challenges) forgetMissesLocked(now time.Time) {
+	c.swept = now
 	for key, at := range c.misses {
 		if now.Sub(at) >= missLife {
 			delete(c.misses, key)

@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// entry is one certificate from files, as those files were at one moment. All
-// but its staple and what is known of newer files is immutable.
+// entry is one certificate that can be shown: from files, as those files were at
+// one moment, or from an issuer. All but its staple and what is known of newer
+// files is immutable.
 type entry struct {
-	pair   Pair
+	pair   Pair // the files; zero if an issuer made it
 	sum    [sha256.Size]byte
 	names  []string          // clean; never empty
 	leaf   *x509.Certificate // first of the chain
@@ -46,6 +48,36 @@ func newEntry(p Pair, c contents, log *slog.Logger) (*entry, error) {
 		log.Warn(w, "file", p.Cert, "names", e.names, "not_after", e.leaf.NotAfter)
 	}
 	return e, nil
+}
+
+// issuedEntry takes a certificate that an issuer has made, with its Leaf.
+func issuedEntry(cert *tls.Certificate) (*entry, error) {
+	e := &entry{leaf: cert.Leaf, names: leafNames(cert.Leaf)}
+	if len(cert.Certificate) > 1 {
+		var err error
+		if e.issuer, err = x509.ParseCertificate(cert.Certificate[1]); err != nil {
+			return nil, fmt.Errorf("second certificate of the chain: %w", err)
+		}
+	}
+	e.cert.Store(cert)
+	return e, nil
+}
+
+// about names the certificate in a log.
+func (e *entry) about() slog.Attr {
+	if e.pair.Cert != "" {
+		return slog.Group("", "file", e.pair.Cert, "names", e.names)
+	}
+	return slog.Group("", "names", e.names)
+}
+
+func (e *entry) expired(now time.Time) bool { return !now.Before(e.leaf.NotAfter) }
+
+// revoked reports what the authority's OCSP responder said last.
+func (e *entry) revoked() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.staple.state == OCSPRevoked
 }
 
 // leafNames are the names that clients look at, or the common name that they

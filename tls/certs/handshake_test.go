@@ -13,7 +13,7 @@ import (
 )
 
 func TestHandshakeVersions(t *testing.T) {
-	s := certs.New(nil, nil)
+	s := certs.New(setup(nil, nil))
 	ca := swap(t, s, certs.Options{}, "shop.localhost").CA()
 	for _, tt := range []struct {
 		name     string
@@ -43,7 +43,7 @@ func TestHandshakeVersions(t *testing.T) {
 }
 
 func TestMinVersionFollowsReload(t *testing.T) {
-	s := certs.New(nil, nil)
+	s := certs.New(setup(nil, nil))
 	o := certs.Options{Storage: storage(t)}
 	swap(t, s, o, "localhost")
 	config := s.TLSConfig().Clone()
@@ -100,14 +100,14 @@ func TestUnknownNameWithoutDefault(t *testing.T) {
 	if j.count("host=evil.example.com") != 1 {
 		t.Errorf("log does not name the host:\n%s", j.buf.String())
 	}
-	if _, err := shake(t, certs.New(nil, nil).TLSConfig(), &tls.Config{InsecureSkipVerify: true}); err == nil {
+	if _, err := shake(t, certs.New(setup(nil, nil)).TLSConfig(), &tls.Config{InsecureSkipVerify: true}); err == nil {
 		t.Error("a store without a set serves")
 	}
 }
 
 // A client that connects to an address sends no server name.
 func TestLoopbackAddress(t *testing.T) {
-	s := certs.New(nil, nil)
+	s := certs.New(setup(nil, nil))
 	ca := swap(t, s, certs.Options{}, "localhost").CA()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -190,7 +190,7 @@ func TestOneFlightPerName(t *testing.T) {
 }
 
 func TestOnDemandNamesAreBounded(t *testing.T) {
-	s := serving(t, nil, certs.Options{Issuer: "internal"}, "listed.test", "")
+	s := serving(t, nil, certs.Options{Issuer: []string{"internal"}}, "listed.test", "")
 	get := func(name string) string {
 		cert, err := s.Get(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil {
@@ -245,7 +245,7 @@ func TestCovers(t *testing.T) {
 }
 
 func BenchmarkCovers(b *testing.B) {
-	s := certs.New(nil, nil)
+	s := certs.New(setup(nil, nil))
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Covers("www.example.com", "www.example.com")
@@ -253,8 +253,8 @@ func BenchmarkCovers(b *testing.B) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	s := certs.New(nil, nil)
-	set, err := s.Build(b.Context(), certs.Options{Storage: "file:" + filepath.Join(b.TempDir(), "state")}, []string{"shop.localhost"})
+	s := certs.New(setup(nil, nil))
+	set, err := s.Build(b.Context(), plan(certs.Options{Storage: "file:" + filepath.Join(b.TempDir(), "state")}, []string{"shop.localhost"}...))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headgate/tls/certs"
+	store "headgate/tls/storage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -153,13 +155,39 @@ func (a *authority) pair(t *testing.T, dir string, o order) certs.Pair {
 // names makes an order for nothing but names.
 func names(n ...string) order { return order{names: n} }
 
+// setup is what a Store of a test works with.
+func setup(web http.RoundTripper, log *slog.Logger) certs.Setup {
+	return certs.Setup{Web: web, Log: log, Storage: openStorage}
+}
+
+func openStorage(ctx context.Context, url string) (certs.Storage, error) {
+	return store.Open(ctx, url, nil)
+}
+
+// opened is the storage in the directory dir.
+func opened(t *testing.T, dir string) certs.Storage {
+	t.Helper()
+	st, err := openStorage(t.Context(), "file:"+dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// plan is what a Store is told about one site with all hosts.
+func plan(o certs.Options, hosts ...string) certs.Plan {
+	return certs.Plan{Options: o, Sites: sites(hosts...)}
+}
+
+func sites(hosts ...string) []certs.Site { return []certs.Site{{Hosts: hosts}} }
+
 // storage is a fresh place for a local authority.
 func storage(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "state") }
 
 // serving returns a Store that serves o for hosts.
 func serving(t *testing.T, log *slog.Logger, o certs.Options, hosts ...string) *certs.Store {
 	t.Helper()
-	s := certs.New(nil, log)
+	s := certs.New(setup(nil, log))
 	swap(t, s, o, hosts...)
 	return s
 }
@@ -169,7 +197,7 @@ func swap(t *testing.T, s *certs.Store, o certs.Options, hosts ...string) *certs
 	if o.Storage == "" {
 		o.Storage = storage(t)
 	}
-	set, err := s.Build(t.Context(), o, hosts)
+	set, err := s.Build(t.Context(), plan(o, hosts...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,9 @@
 package certs
 
 import (
-	"errors"
-	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -15,10 +13,10 @@ import (
 // for those of all others.
 type Options struct {
 	// Issuer makes the certificates that no file covers: "auto" (default),
-	// "acme", "internal" (the local authority), "none", or a name of Issuers. Of
-	// several, the first that has success. "auto" is the local authority for
-	// localhost, *.localhost, *.internal and IP addresses, and for every other
-	// name ACME and then Issuers in their order.
+	// "acme", "internal" (the local authority), "none", or a name of tls.issuers;
+	// a word, or a list of which the first that has success. "auto" is the local
+	// authority for localhost, *.localhost, *.internal and IP addresses, and for
+	// every other name acme and then tls.issuers in their order.
 	Issuer []string `yaml:"issuer"`
 
 	// Email is where ACME authorities write to.
@@ -31,7 +29,7 @@ type Options struct {
 	// ACME is the authority that issuer "acme" asks.
 	ACME ACMEOptions `yaml:"acme"`
 
-	// Issuers are more ACME authorities: to fall back on when ACME fails, or for
+	// Issuers are more ACME authorities: to fall back on when acme fails, or for
 	// sites that name them.
 	Issuers []NamedACME `yaml:"issuers"`
 
@@ -44,7 +42,9 @@ type Options struct {
 
 	// Storage keeps certificates, accounts and the local authority:
 	// "file:/path", or "redis://[user:password@]host:port/db" for gateways that
-	// share them. The default is DefaultStorage.
+	// share them, "rediss://" inside TLS; ?prefix=headgate: goes before its
+	// keys, ?lease=15s is the life of a lock. The default is file:/var/lib/headgate; not
+	// root: file:$XDG_DATA_HOME/headgate.
 	Storage string `yaml:"storage"`
 
 	// MinVersion is the oldest TLS version that is spoken: "1.2" (default) or
@@ -55,8 +55,8 @@ type Options struct {
 // SiteOptions is what a site says about its certificates and its clients'.
 // Absent keys are those of Options.
 type SiteOptions struct {
-	Issuer     []string   `yaml:"issuer"`      // as Options.Issuer, for the hosts of this site
-	MinVersion string     `yaml:"min_version"` // as Options.MinVersion
+	Issuer     []string   `yaml:"issuer"`      // as tls.issuer, for the hosts of this site
+	MinVersion string     `yaml:"min_version"` // as tls.min_version, for the hosts of this site
 	ClientAuth ClientAuth `yaml:"client_auth"` // certificates of clients
 }
 
@@ -64,7 +64,7 @@ type SiteOptions struct {
 type ClientAuth struct {
 	CA    string `yaml:"ca"`    // PEM file: the authorities whose clients are let in; it turns the check on
 	Mode  string `yaml:"mode"`  // "require" (default): a client without a certificate gets none of the site; "request": it may have none
-	Depth int    `yaml:"depth"` // intermediates between a client's certificate and one of CA; 1 by default; below 0: none
+	Depth int    `yaml:"depth"` // intermediates between a client's certificate and one of CA; 1 by default; off: none
 	CRL   string `yaml:"crl"`   // PEM or DER file: certificates of clients that are revoked; read again when it changes
 
 	// Certificate also sends the client's certificate to the app (SSL_CLIENT_CERT),
@@ -95,49 +95,51 @@ type ACMEOptions struct {
 
 // NamedACME is an authority with a name of its own.
 type NamedACME struct {
-	Name        string `yaml:"name"`
-	Email       string `yaml:"email"` // Options.Email by default
+	Name        string `yaml:"name"`  // what tls.issuer calls it: 1 to 64 letters, digits, - _ and dots
+	Email       string `yaml:"email"` // tls.email by default
 	ACMEOptions `yaml:",inline"`
 }
 
 // EAB ties an ACME account to one that the operator has with the authority (RFC
 // 8555 section 7.3.4).
 type EAB struct {
-	KeyID string `yaml:"key_id"`
-	HMAC  Secret `yaml:"hmac"` // base64url, as the authority shows it
+	KeyID string `yaml:"key_id"` // as the authority shows it
+	HMAC  Secret `yaml:"hmac"`   // base64url, as the authority shows it
 }
 
 // ChallengeOptions is a way to prove control of a name: a word, or for dns-01 a
 // map with exactly one of rfc2136, acme_dns and command.
 type ChallengeOptions struct {
-	Type string `yaml:"type"` // http-01, tls-alpn-01, dns-01 or dns-persist-01
+	Type string `yaml:"type,short"` // http-01, tls-alpn-01, dns-01 or dns-persist-01
 
 	RFC2136 RFC2136 `yaml:"rfc2136"`  // dns-01 by dynamic updates
 	ACMEDNS ACMEDNS `yaml:"acme_dns"` // dns-01 through an acme-dns server
-	// Command sets and removes the record of dns-01: it is run with the words
-	// "present" or "cleanup", the record's name with a final dot, and its value.
+	// Command sets and removes the record of dns-01: it is run with three more
+	// words, "present" or "cleanup", the record's name with a final dot, and its
+	// value. HEADGATE_ACTION, HEADGATE_RECORD and HEADGATE_VALUE hold the same. It
+	// has two minutes; a status other than 0 is an error that shows its output.
 	Command []string `yaml:"command"`
 
-	Resolvers          []string      `yaml:"resolvers"`           // name servers to look at the records with; those of the system by default
+	Resolvers          []string      `yaml:"resolvers"`           // name servers that are asked where a zone's own are, or are those themselves: host:port, or host for its port 53; those of the system by default
 	PropagationDelay   time.Duration `yaml:"propagation_delay"`   // before the first look at a new record; none by default
-	PropagationTimeout time.Duration `yaml:"propagation_timeout"` // until the record is seen (2m); off: do not look
+	PropagationTimeout time.Duration `yaml:"propagation_timeout"` // until every name server of the zone shows the record (2m); off: do not look
 	TTL                time.Duration `yaml:"ttl"`                 // of the record; 1m by default
 }
 
 // RFC2136 is a name server that takes dynamic updates.
 type RFC2136 struct {
-	Server    string `yaml:"server"`    // host:port
-	Zone      string `yaml:"zone"`      // found by its SOA record by default
-	KeyName   string `yaml:"key_name"`  // of TSIG (RFC 8945)
+	Server    string `yaml:"server"`    // host:port, such as ns1.example.com:53
+	Zone      string `yaml:"zone"`      // the server says it by default
+	KeyName   string `yaml:"key_name"`  // of TSIG (RFC 8945); none: updates are not signed
 	Algorithm string `yaml:"algorithm"` // hmac-sha256 (default), hmac-sha512, hmac-sha384, hmac-sha224 or hmac-sha1
-	Key       Secret `yaml:"key"`       // base64
+	Key       Secret `yaml:"key"`       // of TSIG, in base64
 }
 
 // ACMEDNS is an acme-dns server and the file of its accounts: the JSON that
 // acme-dns clients keep, by domain.
 type ACMEDNS struct {
-	Server   string `yaml:"server"`   // URL
-	Accounts string `yaml:"accounts"` // JSON file
+	Server   string `yaml:"server"`   // URL, such as https://auth.acme-dns.io; an account's server_url counts more
+	Accounts string `yaml:"accounts"` // JSON file: {"example.com": {"username": ..., "password": ..., "fulldomain": ..., "subdomain": ...}}; read at each order
 }
 
 // OnDemandOptions say who may have a certificate at first sight.
@@ -155,8 +157,15 @@ type ECHOptions struct {
 	PublicName string `yaml:"public_name"` // the name that the network sees; it has to point here too
 }
 
-// Secret is a text that is not shown in logs.
+// Secret is a text that is not shown: it logs and prints as "(secret)", and only
+// a conversion to string has what is in it.
 type Secret string
+
+// String hides the secret; an empty one is "".
+func (s Secret) String() string { return s.LogValue().String() }
+
+// GoString is String.
+func (s Secret) GoString() string { return s.String() }
 
 // DefaultDirectory is the ACME authority that is asked when none is named.
 const DefaultDirectory = "https://acme-v02.api.letsencrypt.org/directory"
@@ -176,63 +185,6 @@ const (
 	issuerAuto = "auto"
 )
 
-// Validate reports every mistake at once. Each message starts with the key it
-// is about, as in "certificates[0].key: ". It does no I/O; see Check.
-func (o Options) Validate() error {
-	var errs []error
-	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-
-	for i, name := range o.Issuer {
-		if !o.knows(name) {
-			add("issuer[%d]: %q is not an issuer: write auto, acme, internal, none, or a name of tls.issuers", i, name)
-		}
-	}
-	if o.Email != "" && !strings.Contains(strings.Trim(o.Email, "@"), "@") {
-		add("email: %q is not an address: write it like ops@example.com", o.Email)
-	}
-	for i, p := range o.Certificates {
-		if p.Cert == "" {
-			add("certificates[%d].cert: no file is named: give the path of the certificate's PEM file", i)
-		}
-		if p.Key == "" {
-			add("certificates[%d].key: no file is named: give the path of the key's PEM file", i)
-		}
-	}
-	if err := checkStorage(o.Storage); err != nil {
-		errs = append(errs, err)
-	}
-	switch o.MinVersion {
-	case "", "1.2", "1.3":
-	default:
-		add("min_version: %q is not a version that is spoken: write \"1.2\" or \"1.3\"", o.MinVersion)
-	}
-	return errors.Join(errs...)
-}
-
-// knows reports whether name can stand in Issuer.
-func (o Options) knows(name string) bool {
-	switch name {
-	case issuerAuto, string(KindACME), string(KindInternal), string(KindNone):
-		return true
-	}
-	return slices.ContainsFunc(o.Issuers, func(n NamedACME) bool { return n.Name == name })
-}
-
-func checkStorage(s string) error {
-	path, isFile := strings.CutPrefix(s, fileScheme)
-	switch {
-	case s == "":
-		return nil
-	case strings.HasPrefix(s, "redis://"), strings.HasPrefix(s, "rediss://"):
-		return nil
-	case !isFile:
-		return fmt.Errorf("storage: %q is not a place that can be used: write file:/path or redis://host:6379/0", s)
-	case !filepath.IsAbs(path):
-		return fmt.Errorf("storage: %q is not an absolute path: write file:/path", s)
-	}
-	return nil
-}
-
 // DefaultStorage is what Storage means when it is empty: file:/var/lib/headgate
 // for root, else file:$XDG_DATA_HOME/headgate, which without that variable is
 // below ~/.local/share.
@@ -251,20 +203,6 @@ func DefaultStorage() string {
 	return fileScheme + filepath.Join(home, ".local", "share", "headgate")
 }
 
-// IssuerFor says who makes the certificate of host when no file covers it.
-func (o Options) IssuerFor(host string) (Kind, error) {
-	names, err := o.IssuersFor(SiteOptions{}, host)
-	switch {
-	case err != nil:
-		return "", err
-	case len(names) == 0:
-		return KindNone, nil
-	case names[0] == string(KindInternal):
-		return KindInternal, nil
-	}
-	return KindACME, nil
-}
-
 // StorageDir is the directory that Storage names, or the default one.
 func (o Options) StorageDir() string {
 	s := o.Storage
@@ -272,4 +210,20 @@ func (o Options) StorageDir() string {
 		s = DefaultStorage()
 	}
 	return filepath.Clean(strings.TrimPrefix(s, fileScheme))
+}
+
+func (o Options) storageURL() string {
+	if o.Storage == "" {
+		return DefaultStorage()
+	}
+	return o.Storage
+}
+
+// publicStorage is the storage without the password that its URL may have.
+func (o Options) publicStorage() string {
+	u, err := url.Parse(o.storageURL())
+	if err != nil {
+		return "(unreadable)" // it may hold a password
+	}
+	return u.Redacted()
 }

@@ -99,15 +99,16 @@ func TestCheckHosts(t *testing.T) {
 		err   []string
 	}{
 		{certs.Options{Certificates: with}, []string{"shop.example.com", "*.example.org", "a.example.org", "localhost", ""}, nil},
-		{certs.Options{Certificates: with}, []string{"www.example.com", "*.example.com"}, []string{"www.example.com needs it", "*.example.com needs it"}},
-		{certs.Options{}, []string{"shop.example.com"}, []string{"acme is not supported yet"}},
-		{certs.Options{Issuer: "none", Certificates: with}, []string{"www.example.com", ""}, nil},
-		{certs.Options{Issuer: "none"}, []string{"www.example.com", ""}, []string{"no certificate covers www.example.com", "no certificate covers any host"}},
-		{certs.Options{Issuer: "internal"}, []string{"www.example.com", "intranet"}, nil},
+		{certs.Options{Certificates: with}, []string{"www.example.com", "*.example.com"}, []string{"*.example.com needs the challenge dns-01"}},
+		{certs.Options{}, []string{"shop.example.com"}, nil},
+		{certs.Options{}, []string{"intranet"}, []string{"no public authority certifies intranet"}},
+		{certs.Options{Issuer: []string{"none"}, Certificates: with}, []string{"www.example.com", ""}, nil},
+		{certs.Options{Issuer: []string{"none"}}, []string{"www.example.com", ""}, []string{"no certificate covers www.example.com", "no certificate covers any host"}},
+		{certs.Options{Issuer: []string{"internal"}}, []string{"www.example.com", "intranet"}, nil},
 	} {
 		dir := filepath.Join(t.TempDir(), "state")
 		tt.o.Storage = "file:" + dir
-		err := tt.o.Check(tt.hosts, nil)
+		err := tt.o.Check(sites(tt.hosts...), nil)
 		if (err == nil) != (tt.err == nil) {
 			t.Errorf("%v for %q: %v, want %q", tt.o, tt.hosts, err, tt.err)
 			continue
@@ -131,7 +132,7 @@ func TestErrorLeavesOldSet(t *testing.T) {
 
 	bad := o
 	bad.Certificates = append(bad.Certificates[:1:1], certs.Pair{Cert: "/missing", Key: "/missing"})
-	if _, err := s.Build(t.Context(), bad, []string{"y.localhost"}); err == nil {
+	if _, err := s.Build(t.Context(), plan(bad, []string{"y.localhost"}...)); err == nil {
 		t.Fatal("no error")
 	}
 	if !asks(t, s, "a.example.com").Equal(file) || !asks(t, s, "x.localhost").Equal(issued) {
@@ -143,7 +144,7 @@ func TestErrorLeavesOldSet(t *testing.T) {
 }
 
 func TestIssuedCertificatesSurviveSwap(t *testing.T) {
-	s := certs.New(nil, nil)
+	s := certs.New(setup(nil, nil))
 	o := certs.Options{Storage: storage(t)}
 	first := swap(t, s, o, "a.localhost", "b.localhost")
 	a := asks(t, s, "a.localhost")
@@ -162,7 +163,7 @@ func TestIssuedCertificatesSurviveSwap(t *testing.T) {
 	if asks(t, s, "a.localhost").Equal(a) {
 		t.Error("another authority serves the old certificate")
 	}
-	if set := swap(t, s, certs.Options{Issuer: "none", Certificates: []certs.Pair{newAuthority(t).pair(t, t.TempDir(), names("x.test"))}}, ""); set.CA() != nil {
+	if set := swap(t, s, certs.Options{Issuer: []string{"none"}, Certificates: []certs.Pair{newAuthority(t).pair(t, t.TempDir(), names("x.test"))}}, ""); set.CA() != nil {
 		t.Error("a set that needs no authority has one")
 	}
 }
@@ -180,8 +181,8 @@ func TestCheckWarns(t *testing.T) {
 	var out strings.Builder
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	p := newAuthority(t).pair(t, t.TempDir(), names("shop.example.com"))
-	o := certs.Options{Issuer: "none", Certificates: []certs.Pair{p}}
-	if err := o.Check([]string{"shop.example.com", "other.example.com"}, log); err != nil {
+	o := certs.Options{Issuer: []string{"none"}, Certificates: []certs.Pair{p}}
+	if err := o.Check(sites([]string{"shop.example.com", "other.example.com"}...), log); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "host=other.example.com") || strings.Contains(out.String(), "host=shop.example.com") {

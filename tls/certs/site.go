@@ -17,21 +17,19 @@ type Site struct {
 // IssuersFor says who may make the certificate of a host of a site, in order,
 // when no file covers it: "internal", "acme", or names of Issuers; none means
 // that nobody does. Host is a name, a wildcard such as *.example.com, an IP
-// address, or "" for whatever name a client asks for. A host that no issuer at
-// hand can serve is an error that starts with the key "issuer: ".
+// address, or "" for whatever name a client asks for. Issuers that cannot serve
+// the host are left out; when none is left, that is an error that starts with the
+// key "issuer: ".
+//
+// For a wildcard they are those that can prove it or, with OnDemand, all that can
+// serve the names below it one by one.
 func (o Options) IssuersFor(site SiteOptions, host string) ([]string, error) {
-	list := site.Issuer
-	if len(list) == 0 {
-		list = o.Issuer
-	}
-	if len(list) == 0 {
-		list = []string{issuerAuto}
-	}
 	var out []string
-	for _, name := range list {
+	var first error
+	for _, name := range o.IssuersOf(site) {
 		names, err := o.expand(name, cleanName(host))
-		if err != nil {
-			return nil, err
+		if first == nil {
+			first = err
 		}
 		for _, n := range names {
 			if !slices.Contains(out, n) {
@@ -39,7 +37,21 @@ func (o Options) IssuersFor(site SiteOptions, host string) ([]string, error) {
 			}
 		}
 	}
-	return out, nil
+	if len(out) > 0 {
+		return out, nil
+	}
+	return nil, first
+}
+
+// IssuersOf is the list of issuers that holds for a site, as it is written.
+func (o Options) IssuersOf(site SiteOptions) []string {
+	switch {
+	case len(site.Issuer) > 0:
+		return site.Issuer
+	case len(o.Issuer) > 0:
+		return o.Issuer
+	}
+	return []string{issuerAuto}
 }
 
 // expand says what one word of a list of issuers means for a clean name.
@@ -60,22 +72,33 @@ func (o Options) expand(issuer, host string) ([]string, error) {
 		for _, n := range o.Issuers {
 			names = append(names, n.Name)
 		}
-		return names, o.checkWildcard(names, host)
+		return o.able(names, host)
 	}
-	return []string{issuer}, o.checkWildcard([]string{issuer}, host)
+	if !o.Knows(issuer) {
+		return nil, fmt.Errorf("issuer: %s is not an issuer: write auto, acme, internal, none, or a name of tls.issuers", quote(issuer))
+	}
+	return o.able([]string{issuer}, host)
 }
 
-// checkWildcard refuses a wildcard that no authority of names can prove.
-func (o Options) checkWildcard(names []string, host string) error {
-	if !strings.HasPrefix(host, "*.") || o.OnDemand.Ask != "" {
-		return nil
+// able leaves those of the ACME authorities that can serve host.
+func (o Options) able(names []string, host string) ([]string, error) {
+	switch {
+	case host == "" && o.OnDemand.Ask == "":
+		return nil, fmt.Errorf("issuer: nobody says which names beyond the listed ones may have a certificate: set tls.on_demand, or write internal")
+	case !strings.HasPrefix(host, "*."):
+		return names, nil
 	}
-	for _, n := range names {
-		if a, ok := o.authority(n); !ok || a.provesWildcards() {
-			return nil
-		}
+	provers := slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		a, ok := o.authority(n)
+		return ok && !a.provesWildcards()
+	})
+	switch {
+	case len(provers) > 0:
+		return provers, nil
+	case o.OnDemand.Ask != "":
+		return names, nil
 	}
-	return fmt.Errorf("issuer: %s needs the challenge dns-01, which no issuer has: set tls.acme.challenges, list a certificate for it, or set tls.on_demand", host)
+	return nil, fmt.Errorf("issuer: %s needs the challenge dns-01, which no issuer at hand has: set it in tls.acme.challenges or in those of an issuer, list a certificate for it, or set tls.on_demand", host)
 }
 
 // authority returns the settings of an ACME issuer.

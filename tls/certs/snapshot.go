@@ -1,21 +1,25 @@
 package certs
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Info describes one certificate, for people.
 type Info struct {
 	Names     []string  `json:"names"`
-	Source    string    `json:"source"`         // "file", or the kind of the issuer that made it
-	File      string    `json:"file,omitempty"` // of the certificate, if it is from a file
-	Issuer    string    `json:"issuer"`         // who signed it
-	Key       string    `json:"key"`            // "ECDSA", "RSA" or "Ed25519"
+	Source    string    `json:"source"`              // "file", or the name of the issuer that made it or is to make it
+	File      string    `json:"file,omitempty"`      // of the certificate, if it is from a file
+	Issuer    string    `json:"issuer"`              // who signed it
+	Key       string    `json:"key"`                 // "ECDSA", "RSA" or "Ed25519"
+	Challenge string    `json:"challenge,omitempty"` // how control of the name was proven
+	OnDemand  bool      `json:"on_demand,omitempty"` // a client brought the name; no site lists it
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
 	RenewAt   time.Time `json:"renew_at,omitzero"` // zero for files
+	RetryAt   time.Time `json:"retry_at,omitzero"` // after Err, when it is tried again
 	OCSP      string    `json:"ocsp,omitempty"`    // one of the OCSP constants
 	Err       string    `json:"error,omitempty"`   // the last thing that went wrong and still does
 }
@@ -32,18 +36,17 @@ func (s *Store) Snapshot() []Info {
 	for _, e := range v.index.entries {
 		out = append(out, e.info())
 	}
-	if v.set.issued == nil {
-		return out
+	issued := len(out)
+	for _, t := range s.tasks(v) {
+		out = append(out, t.info())
 	}
-	leaves := v.set.issued.snapshot()
-	for _, name := range slices.Sorted(maps.Keys(leaves)) {
-		if l := leaves[name]; l.cert != nil || l.err != nil {
-			out = append(out, l.info(name, v.set.issued.kind))
-		}
-	}
+	slices.SortStableFunc(out[issued:], func(a, b Info) int {
+		return cmp.Or(strings.Compare(a.Names[0], b.Names[0]), strings.Compare(a.Key, b.Key))
+	})
 	return out
 }
 
+// info describes the certificate of an entry.
 func (e *entry) info() Info {
 	e.mu.Lock()
 	st, bad := e.staple, e.badErr
@@ -72,15 +75,19 @@ func (e *entry) info() Info {
 	return in
 }
 
-func (l *leaf) info(name string, k Kind) Info {
-	in := Info{Names: []string{name}, Source: string(k)}
-	if l.cert != nil {
-		c := l.cert.Leaf
-		in.Issuer, in.Key = c.Issuer.String(), c.PublicKeyAlgorithm.String()
-		in.NotBefore, in.NotAfter, in.RenewAt = c.NotBefore, c.NotAfter, l.renewAt
+func (t task) info() Info {
+	st := t.state.Load()
+	in := Info{Names: []string{t.name}, OnDemand: !t.listed, Source: t.want.authorities[0].name}
+	if st == nil {
+		return in
 	}
-	if l.err != nil {
-		in.Err = l.err.Error()
+	if st.entry != nil {
+		in = st.entry.info()
+		in.OnDemand, in.Challenge, in.RenewAt = !t.listed, st.challenge, st.renewAt
+		in.Source, _, _ = strings.Cut(st.authority, " ")
+	}
+	if st.err != nil {
+		in.Err, in.RetryAt = oneLine(st.err), st.retryAt
 	}
 	return in
 }

@@ -115,17 +115,24 @@ func (s *Store) stapleOne(ctx context.Context, e *entry) {
 	switch {
 	case ctx.Err() != nil:
 	case next.state == OCSPRevoked && err == nil:
-		s.log.Error("certificate is revoked: replace it", "file", e.pair.Cert, "names", e.names, "revoked_at", resp.RevokedAt)
+		s.log.Error("certificate is revoked: replace it", e.about(), "revoked_at", resp.RevokedAt)
 	case err != nil:
-		s.log.Warn("no ocsp staple", "file", e.pair.Cert, "names", e.names, "err", err, "retry_in", next.due.Sub(now))
+		s.log.Warn("no ocsp staple", e.about(), "err", err, "retry_in", next.due.Sub(now))
 	}
+}
+
+const stapleRetry = time.Minute
+
+// stapleBackOff doubles from a minute to an hour.
+func stapleBackOff(failures int) time.Duration {
+	return min(stapleRetry<<min(max(failures-1, 0), 10), maxBackOff)
 }
 
 // fail keeps the old answer while it lasts and waits longer each time.
 func (st *staple) fail(err error, now time.Time) {
 	st.err = err
 	st.failures++
-	st.due = now.Add(backOff(st.failures))
+	st.due = now.Add(stapleBackOff(st.failures))
 	if st.expires.IsZero() {
 		return
 	}
@@ -146,7 +153,7 @@ func answered(resp *ocsp.Response, now time.Time) staple {
 	if resp.Status == ocsp.Revoked {
 		st.state, st.expires = OCSPRevoked, time.Time{}
 	}
-	if soon := now.Add(minBackOff); st.due.Before(soon) {
+	if soon := now.Add(stapleRetry); st.due.Before(soon) {
 		st.due = soon
 		if st.expires.After(now) && st.expires.Before(soon) {
 			st.due = st.expires

@@ -118,7 +118,7 @@ func TestStapleIsRefreshed(t *testing.T) {
 		r := &responder{t: t, a: a, answer: good(4 * 24 * time.Hour)}
 		p := a.pair(t, t.TempDir(), order{names: []string{"a.example.com"}, responder: "http://ocsp.test"})
 		var j journal
-		s := certs.New(r, j.log())
+		s := certs.New(setup(r, j.log()))
 		swap(t, s, certs.Options{Certificates: []certs.Pair{p}})
 		run(t, s.RunPolling)
 		synctest.Wait()
@@ -185,7 +185,7 @@ func TestStapleRefusesBadAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.r.t, tt.r.a = t, a
 				p := a.pair(t, t.TempDir(), order{names: []string{"a.example.com"}, responder: "http://ocsp.test"})
-				s := certs.New(tt.r, nil)
+				s := certs.New(setup(tt.r, nil))
 				swap(t, s, certs.Options{Certificates: []certs.Pair{p}})
 				run(t, s.RunPolling)
 				synctest.Wait()

@@ -95,7 +95,7 @@ func (m Machine) truster(rootFile string) (*truster, error) {
 	}
 	data, err := readFile(file)
 	if err != nil {
-		return nil, storageError(err)
+		return nil, fileError(err)
 	}
 	chain, err := parseChain(data)
 	if err != nil {

@@ -32,11 +32,11 @@ func newBench(t *testing.T, dirs ...string) *bench {
 			t.Fatal(err)
 		}
 	}
-	ca, err := certs.OpenCA(t.Context(), filepath.Join(t.TempDir(), "state"))
-	if err != nil {
+	dir := filepath.Join(t.TempDir(), "state")
+	if _, err := openCA(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	b.file = ca.RootFile()
+	b.file = certs.RootFile(dir)
 	return b
 }
 

@@ -135,7 +135,9 @@ func (s *Store) replace(v *view, entries []*entry) {
 	s.mu.Lock()
 	swapped := s.view.Load() != v
 	if !swapped {
-		s.view.Store(&view{set: v.set, index: newIndex(entries)})
+		next := *v
+		next.index = newIndex(entries)
+		s.view.Store(&next)
 	}
 	s.mu.Unlock()
 	if !swapped {

@@ -43,6 +43,9 @@ func (p protocol) url(path string) string { return p.scheme() + "://" + host + p
 
 func (g *gateway) tls() *tls.Config { return &tls.Config{RootCAs: g.roots, ServerName: host} }
 
+// named is tls for whatever host a URL names.
+func (g *gateway) named() *tls.Config { return &tls.Config{RootCAs: g.roots} }
+
 // client speaks p to the gateway. It follows no redirect and decodes nothing.
 func (g *gateway) client(t testing.TB, p protocol) *http.Client {
 	t.Helper()
@@ -59,7 +62,7 @@ func (g *gateway) client(t testing.TB, p protocol) *http.Client {
 	speaks.SetHTTP2(p == h2)
 	speaks.SetUnencryptedHTTP2(p == h2c)
 	tr := &http.Transport{
-		Protocols: speaks, DisableCompression: true, TLSClientConfig: g.tls(), MaxIdleConnsPerHost: 64,
+		Protocols: speaks, DisableCompression: true, TLSClientConfig: g.named(), MaxIdleConnsPerHost: 64,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", addr)
@@ -82,7 +85,7 @@ func (g *gateway) http3(t testing.TB) *http3.Transport {
 	}
 	q := &quic.Transport{Conn: pc}
 	tr := &http3.Transport{
-		TLSClientConfig: g.tls(), DisableCompression: true,
+		TLSClientConfig: g.named(), DisableCompression: true,
 		QUICConfig: &quic.Config{HandshakeIdleTimeout: 2 * time.Second, MaxIdleTimeout: 40 * time.Second, KeepAlivePeriod: 10 * time.Second},
 		Dial: func(ctx context.Context, _ string, conf *tls.Config, qconf *quic.Config) (*quic.Conn, error) {
 			to, err := net.ResolveUDPAddr("udp", g.https)

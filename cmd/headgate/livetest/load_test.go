@@ -29,15 +29,25 @@ type load struct {
 // startLoad starts n clients for each protocol, half of which also post.
 func startLoad(t testing.TB, g *gateway, n int, path string) *load {
 	t.Helper()
+	return startLoadOf(t, g, n, false, host, path, protocols)
+}
+
+// startLoadOf is startLoad for some host and some protocols. With fresh there are
+// as many clients more that make a new connection for each request.
+func startLoadOf(t testing.TB, g *gateway, n int, fresh bool, host, path string, protocols []protocol) *load {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{stop: cancel, served: map[protocol]*atomic.Int64{}}
 	for _, p := range protocols {
 		l.served[p] = new(atomic.Int64)
-	}
-	for _, p := range protocols {
+		url := p.scheme() + "://" + host + path
 		for i := range n {
 			client := g.client(t, p)
-			l.wg.Go(func() { l.run(ctx, client, p, i%2 == 1, path) })
+			l.wg.Go(func() { l.run(ctx, client, p, i%2 == 1, false, url) })
+			if fresh {
+				client := g.client(t, p)
+				l.wg.Go(func() { l.run(ctx, client, p, i%2 == 1, true, url) })
+			}
 		}
 	}
 	t.Cleanup(func() {
@@ -47,13 +57,13 @@ func startLoad(t testing.TB, g *gateway, n int, path string) *load {
 	return l
 }
 
-func (l *load) run(ctx context.Context, client *http.Client, p protocol, post bool, path string) {
+func (l *load) run(ctx context.Context, client *http.Client, p protocol, post, fresh bool, url string) {
 	for i := 0; ctx.Err() == nil; i++ {
 		method, body := http.MethodGet, ""
 		if post {
 			method, body = http.MethodPost, fmt.Sprint("body ", i)
 		}
-		if err := l.once(ctx, client, method, p.url(path), body); err != nil {
+		if err := l.once(ctx, client, method, url, body); err != nil {
 			if l.leaving.Load() && refused(err) {
 				return
 			}
@@ -63,6 +73,9 @@ func (l *load) run(ctx context.Context, client *http.Client, p protocol, post bo
 			return
 		}
 		l.served[p].Add(1)
+		if fresh {
+			client.CloseIdleConnections()
+		}
 	}
 }
 
@@ -119,8 +132,8 @@ func (l *load) check(t testing.TB) {
 		}
 		t.Error(f)
 	}
-	for _, p := range protocols {
-		n := l.served[p].Load()
+	for p, served := range l.served {
+		n := served.Load()
 		t.Logf("%s: %d requests", p, n)
 		if n < 20 {
 			t.Errorf("only %d requests over %s", n, p)

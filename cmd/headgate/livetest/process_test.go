@@ -103,6 +103,9 @@ func (p *process) over() bool {
 	}
 }
 
+// sigterm asks a process to end.
+const sigterm = syscall.SIGTERM
+
 func (p *process) signal(t testing.TB, sig os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {

@@ -4,6 +4,7 @@ Every request but /~last is remembered, so that the environ of a request whose
 answer has no body can be read afterwards. That needs a single process.
 """
 import hashlib
+import json
 import os
 import signal
 import time
@@ -71,6 +72,22 @@ def fail(environ, start_response, query):
     raise RuntimeError("before start_response")
 
 
+_asked = {}
+
+
+def ask(environ, start_response, query):
+    """Whether a name may have a certificate. Counts the questions; needs a single process."""
+    name = query["domain"]
+    _asked[name] = _asked.get(name, 0) + 1
+    allowed = name.endswith(".customer.test") and environ.get("HTTP_X_HEADGATE_ASK") == "certificate"
+    start_response("200 OK" if allowed else "404 Not Found", [("Content-Length", "0")])
+    return []
+
+
+def asked(environ, start_response, query):
+    return _text(start_response, json.dumps(_asked).encode())
+
+
 def _text(start_response, body):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
@@ -78,5 +95,6 @@ def _text(start_response, body):
 
 PAGES = {
     "/~last": last, "/pid": pid, "/blob": blob, "/nap": nap,
+    "/ask": ask, "/asked": asked,
     "/die": die, "/die-in-answer": die_in_answer, "/fail": fail,
 }

@@ -1,0 +1,143 @@
+package certs
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	renewPoll    = time.Hour // between two questions to an authority when it wants to be asked; also bounds what a suspended machine sleeps through
+	renewWorkers = 32        // looks at the storage and at authorities at once
+)
+
+// renewAll makes what is missing of the names that are listed and what is due of
+// all, and says when to come back. It does not wait for orders.
+func (s *Store) renewAll(ctx context.Context, v *view) time.Time {
+	var mu sync.Mutex // guards next
+	next := time.Now().Add(renewPoll)
+	tasks := s.tasks(v)
+	work := make(chan task)
+	var wg sync.WaitGroup
+	for range min(renewWorkers, len(tasks)) {
+		wg.Go(func() {
+			for t := range work {
+				at := s.renewOne(ctx, t)
+				mu.Lock()
+				if at.Before(next) {
+					next = at
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, t := range tasks {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- t
+	}
+	close(work)
+	wg.Wait()
+	return next
+}
+
+// tasks lists every certificate that is looked after.
+func (s *Store) tasks(v *view) []task {
+	var out []task
+	for name, sub := range v.subjects {
+		w := v.wanted[name]
+		for _, m := range sub.certs {
+			out = append(out, task{managed: m, want: w, set: v.set, listed: true})
+		}
+	}
+	for _, sub := range s.visitors.all() {
+		w := v.set.wanted(sub.name)
+		if w == nil {
+			s.visitors.drop(sub.name)
+			continue
+		}
+		for _, m := range sub.certs {
+			out = append(out, task{managed: m, want: w, set: v.set})
+		}
+	}
+	return out
+}
+
+// renewOne begins whatever t needs, and returns when it wants to be looked at
+// again. Of names that clients have brought it only renews what is asked for.
+func (s *Store) renewOne(ctx context.Context, t task) time.Time {
+	now := time.Now()
+	st := t.state.Load()
+	if st == nil && t.listed && !t.want.local() {
+		st = s.lookUp(ctx, t)
+	}
+	if st != nil && st.err != nil && now.Before(st.retryAt) {
+		return st.retryAt
+	}
+	if st != nil && st.unsaved {
+		s.save(ctx, t)
+		return now.Add(saveRetry)
+	}
+	if st != nil && st.entry != nil {
+		st = s.askWhen(ctx, t, st)
+		if !st.due(t.want, now) {
+			return st.nextRenewal()
+		}
+		if !t.listed && !s.stillWanted(ctx, t) {
+			s.visitors.drop(t.name)
+			return now.Add(renewPoll)
+		}
+	} else if !t.listed {
+		return now.Add(renewPoll) // whoever wants it comes again
+	}
+	s.start(t, false) // which wakes the loop when it is over
+	return now.Add(renewPoll)
+}
+
+// lookUp takes what is in the storage at the start.
+func (s *Store) lookUp(ctx context.Context, t task) *state {
+	if s.adopt(ctx, t) != nil {
+		return t.state.Load() // work on it finds the same error, and says it
+	}
+	st := t.state.Load()
+	if st != nil && st.entry != nil {
+		st = s.askWhen(ctx, t, st)
+		s.sayLoaded(t, st)
+	}
+	return st
+}
+
+// askWhen lets the authority of a certificate change its mind about the time of
+// renewal.
+func (s *Store) askWhen(ctx context.Context, t task, st *state) *state {
+	a := t.want.by(st.authority)
+	if a == nil {
+		return st
+	}
+	at := s.renewAt(ctx, a, st.entry.leaf)
+	if at.Equal(st.renewAt) {
+		return st
+	}
+	next := st.with(func(n *state) { n.renewAt = at })
+	if !t.state.CompareAndSwap(st, next) {
+		return t.state.Load()
+	}
+	return next
+}
+
+// stillWanted asks for permission again before the certificate of a name that a
+// client has brought is renewed.
+func (s *Store) stillWanted(ctx context.Context, t task) bool {
+	if t.want.ask == nil {
+		return false // a local one is made when somebody asks for it
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	s.counts.asks.Add(1)
+	err := t.want.ask(ctx, t.name)
+	if err != nil {
+		s.log.Info("certificate is not renewed: the name is not allowed any more", "host", t.name, "err", err)
+	}
+	return err == nil
+}
