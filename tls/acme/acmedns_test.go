@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -140,12 +141,12 @@ func TestOpenAccountsFileIsLogged(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	log, out := logger()
-	if _, err := hg.NewDNSSolver(certs.ChallengeOptions{ACMEDNS: certs.ACMEDNS{Server: "http://127.0.0.1:1", Accounts: file}}, log); err != nil {
+	var out journal
+	if _, err := hg.NewDNSSolver(certs.ChallengeOptions{ACMEDNS: certs.ACMEDNS{Server: "http://127.0.0.1:1", Accounts: file}}, out.log()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "chmod 600") || !strings.Contains(out.String(), file) {
-		t.Errorf("log %q, want a warning", out)
+	if !out.has(slog.LevelWarn, "chmod 600") || !out.has(slog.LevelWarn, file) {
+		t.Error("the log does not warn, with the file and the cure")
 	}
 }
 

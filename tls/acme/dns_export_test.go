@@ -8,7 +8,6 @@ import (
 	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3"
 	"github.com/miekg/dns"
-	"go.uber.org/zap"
 
 	"headgate/tls/certs"
 )
@@ -24,8 +23,6 @@ func NewPersistSolver(o certs.ChallengeOptions, account func() string, log *slog
 }
 
 func WithNames(ctx context.Context, names []string) context.Context { return withNames(ctx, names) }
-
-func ZapLogger(log *slog.Logger) *zap.Logger { return zapLogger(log) }
 
 func ParseAccounts(data []byte) (map[string]acmeDNSAccount, error) { return parseAccounts(data) }
 

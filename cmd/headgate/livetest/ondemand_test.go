@@ -16,8 +16,8 @@ import (
 
 // asker answers for the gateway whether names may have certificates.
 type asker struct {
-	ask   string                        // what the configuration says
-	pools string                        // and more of it
+	ask   string // what the configuration says
+	pools string // and more of it
 	asked func(t testing.TB) (all int, byName map[string]int)
 }
 
