@@ -61,6 +61,9 @@ func (g *Gateway) reload(ctx context.Context) error {
 	}
 	opened, err := g.open(c)
 	if err != nil {
+		if gen.certs != nil {
+			g.certs.Discard(gen.certs)
+		}
 		return err
 	}
 	g.swap(gen, old, opened)

@@ -289,7 +289,7 @@ func (s *Store) save(ctx context.Context, t task) {
 		err = t.set.storage.Store(ctx, certificateKey(t.name, t.kind), data)
 	}
 	if err != nil {
-		s.log.Error("certificate is served but could not be stored: a restart would lose it", "host", t.name, "err", err, "retry_in", saveRetry)
+		s.log.Error("certificate is served but could not be stored: a restart would lose it", "host", t.name, "err", err, "retry_in", saveRetry.String())
 		t.state.CompareAndSwap(st, st.with(func(n *state) { n.err, n.retryAt = fmt.Errorf("storage: %w", err), time.Now().Add(saveRetry) }))
 		return
 	}
@@ -315,7 +315,7 @@ func (s *Store) fail(t task, err error) {
 	wait := backOff(next.failures, err)
 	next.retryAt = time.Now().Add(wait)
 	t.state.Store(next)
-	attrs := []any{"host", t.name, "err", oneLine(err), "retry_in", wait.Round(time.Second)}
+	attrs := []any{"host", t.name, "err", oneLine(err), "retry_in", wait.Round(time.Second).String()}
 	if old != nil && old.entry != nil {
 		s.log.Error("certificate not renewed, the old one goes on serving", append(attrs, "not_after", old.entry.leaf.NotAfter)...)
 		return

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -84,9 +85,13 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 		if !st.due(t.want, now) {
 			return st.nextRenewal()
 		}
-		if !t.listed && !s.stillWanted(ctx, t) {
-			s.visitors.drop(t.name)
-			return now.Add(renewPoll)
+		if !t.listed {
+			if err := s.askAgain(ctx, t); unanswered(err) {
+				return now.Add(askRetry)
+			} else if err != nil {
+				s.visitors.drop(t.name)
+				return now.Add(renewPoll)
+			}
 		}
 	} else if !t.listed {
 		return now.Add(renewPoll) // whoever wants it comes again
@@ -126,18 +131,27 @@ func (s *Store) askWhen(ctx context.Context, t task, st *state) *state {
 	return next
 }
 
-// stillWanted asks for permission again before the certificate of a name that a
-// client has brought is renewed.
-func (s *Store) stillWanted(ctx context.Context, t task) bool {
+// askRetry is how long a renewal waits for an app that could not be asked.
+const askRetry = time.Minute
+
+// errLocal: certificates of the local authority are made when somebody asks.
+var errLocal = errors.New("not renewed beforehand")
+
+// askAgain asks for permission before the certificate of a name that a client has
+// brought is renewed.
+func (s *Store) askAgain(ctx context.Context, t task) error {
 	if t.want.ask == nil {
-		return false // a local one is made when somebody asks for it
+		return errLocal
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	s.counts.asks.Add(1)
 	err := t.want.ask(ctx, t.name)
-	if err != nil {
+	switch {
+	case unanswered(err):
+		s.log.Warn("certificate waits to be renewed: the app does not say whether the name is still allowed", "host", t.name, "err", err, "retry_in", askRetry.String())
+	case err != nil:
 		s.log.Info("certificate is not renewed: the name is not allowed any more", "host", t.name, "err", err)
 	}
-	return err == nil
+	return err
 }

@@ -97,6 +97,7 @@ func (s *Store) Build(ctx context.Context, p Plan) (*Set, error) {
 	for _, a := range read.assigned {
 		w, err := s.want(ctx, set, old, p, a)
 		if err != nil {
+			s.Discard(set)
 			return nil, err
 		}
 		set.hosts.add(a.host, w)
@@ -106,6 +107,21 @@ func (s *Store) Build(ctx context.Context, p Plan) (*Set, error) {
 		set.local = &want{authorities: []*authority{a}}
 	}
 	return set, nil
+}
+
+// Discard lets go of a set that will not be swapped in, which would keep its
+// storage open until Run ends.
+func (s *Store) Discard(set *Set) {
+	c, ok := set.storage.(io.Closer)
+	if v := s.view.Load(); !ok || v != nil && v.set.storage == set.storage {
+		return
+	}
+	s.mu.Lock()
+	s.opened = slices.DeleteFunc(s.opened, func(o io.Closer) bool { return o == c })
+	s.mu.Unlock()
+	if err := c.Close(); err != nil {
+		s.log.Debug("storage not closed", "err", err)
+	}
 }
 
 // openStorage gives set its storage: that of old if it is the same.
@@ -182,7 +198,7 @@ func (s *Store) authority(ctx context.Context, set, old *Set, name string) (*aut
 	}
 	issuer, err := s.setup.ACME(Authority{
 		Name: name, Email: o.Email, Options: o.ACMEOptions,
-		Storage: set.storage, Challenges: set.challenges, Log: s.log.With("issuer", name),
+		Storage: set.storage, Challenges: set.challenges, Log: s.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("acme: %s: %w", name, err)
@@ -245,7 +261,7 @@ func prepare(o Options, sites []Site, old *Set, have []*entry, log *slog.Logger)
 	if p.entries, errs[1] = loadEntries(o.Certificates, have, log); errs[1] == nil {
 		p.assigned, errs[2] = assign(o, sites, newIndex(p.entries), log)
 	}
-	return p, errors.Join(errs[:]...)
+	return p, errors.Join(append(o.checkFiles(), errs[:]...)...)
 }
 
 // loadEntries reads every pair, and keeps entries whose files hold the same

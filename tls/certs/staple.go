@@ -117,7 +117,7 @@ func (s *Store) stapleOne(ctx context.Context, e *entry) {
 	case next.state == OCSPRevoked && err == nil:
 		s.log.Error("certificate is revoked: replace it", e.about(), "revoked_at", resp.RevokedAt)
 	case err != nil:
-		s.log.Warn("no ocsp staple", e.about(), "err", err, "retry_in", next.due.Sub(now))
+		s.log.Warn("no ocsp staple", e.about(), "err", err, "retry_in", next.due.Sub(now).Round(time.Second).String())
 	}
 }
 

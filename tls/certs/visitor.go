@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"sync"
 	"time"
 )
@@ -12,6 +13,7 @@ const (
 	maxLocal    = 1024  // of these, names whose certificate the local authority makes for whoever asks
 	maxDenied   = 16384 // names that are known not to be allowed
 	deniedLife  = 5 * time.Minute
+	silentLife  = 10 * time.Second // of a no that is only the lack of an answer
 	asksAtOnce  = 64 // questions to the app under way
 	askTimeout  = 5 * time.Second
 	defaultRate = 100 // orders in an hour
@@ -222,7 +224,11 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 	s.counts.asks.Add(1)
 	if err := w.ask(ctx, name); err != nil {
 		s.counts.denied.Add(1)
-		s.visitors.deny(name, deniedLife)
+		life := deniedLife
+		if unanswered(err) {
+			life = silentLife
+		}
+		s.visitors.deny(name, life)
 		s.log.Debug("no certificate for a name that is not allowed", "host", name, "err", err)
 		return false
 	}
@@ -245,6 +251,13 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 	}
 	s.visitors.admit(name, w)
 	return true
+}
+
+// unanswered reports whether err means that nobody said no: the app could not be
+// asked.
+func unanswered(err error) bool {
+	var u interface{ Unanswered() bool }
+	return errors.As(err, &u) && u.Unanswered() || errors.Is(err, context.DeadlineExceeded)
 }
 
 // kept reports whether the storage has the certificates of name, so that it needs

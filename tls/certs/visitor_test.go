@@ -20,8 +20,15 @@ type doorman struct {
 	asked atomic.Int64
 	takes time.Duration
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the fields below
 	allow func(name string) bool
+	down  bool
+}
+
+func (d *doorman) set(down bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = down
 }
 
 func (d *doorman) ask(ctx context.Context, name string) error {
@@ -35,6 +42,9 @@ func (d *doorman) ask(ctx context.Context, name string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.down {
+		return silence{}
+	}
 	if d.allow != nil && !d.allow(name) {
 		return errors.New("no customer of ours")
 	}
@@ -225,6 +235,40 @@ func TestOrderOnDemandThatFails(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if _, real := asked(t, s, r, "shop.customer.net"); !real {
 			t.Error("not tried again")
+		}
+	})
+}
+
+// silence is no answer: the app could not be asked.
+type silence struct{}
+
+func (silence) Error() string    { return "connection refused" }
+func (silence) Unanswered() bool { return true }
+
+func TestAppThatCannotBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r, d := newRemote(t), &doorman{down: true}
+		r.life = 3 * time.Hour
+		s := onDemand(t, r, &j, d, certs.Options{})
+		refused(t, s, "shop.customer.net")
+		d.set(false)
+		refused(t, s, "shop.customer.net")
+		time.Sleep(11 * time.Second)
+		first, real := asked(t, s, r, "shop.customer.net")
+		if !real {
+			t.Error("the lack of an answer is remembered as a no")
+		}
+
+		d.set(true)
+		time.Sleep(150 * time.Minute) // its renewal is due after two hours
+		if serial, _ := asked(t, s, r, "shop.customer.net"); serial != first {
+			t.Error("renewed without permission")
+		}
+		d.set(false)
+		time.Sleep(2 * time.Minute)
+		if serial, _ := asked(t, s, r, "shop.customer.net"); serial == first {
+			t.Error("not renewed when the app is back")
 		}
 	})
 }
