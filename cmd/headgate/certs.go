@@ -198,11 +198,11 @@ func certState(c stats.Certificate, now time.Time) string {
 	expired := !c.NotAfter.IsZero() && !now.Before(c.NotAfter)
 	switch {
 	case c.Error != "":
-		s := "failing: " + oneLine(c.Error)
+		s := "failing"
 		if !c.RetryAt.IsZero() {
-			s += "; next try " + atClock(c.RetryAt, now)
+			s += ", next try " + atClock(c.RetryAt, now)
 		}
-		return s
+		return s + ": " + oneLine(c.Error)
 	case c.NotAfter.IsZero():
 		return "no certificate yet: ordering"
 	case c.OCSP == "revoked":

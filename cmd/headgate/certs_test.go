@@ -25,11 +25,11 @@ func TestCertificatesInWords(t *testing.T) {
 		},
 		"failing": {
 			stats.Certificate{Names: []string{"c.example"}, Source: "acme", Error: "no A record: add one\nsecond", RetryAt: now.Add(125 * time.Minute)},
-			"c.example|acme|-|-|-|failing: no A record: add one; second; next try at 14:05",
+			"c.example|acme|-|-|-|failing, next try at 14:05: no A record: add one; second",
 		},
 		"failing for long": {
 			stats.Certificate{Names: []string{"c.example"}, Source: "acme", Issuer: "O=No Name", Error: "rate limited", NotAfter: now.Add(-3 * day), RenewAt: now.Add(-day), RetryAt: now.Add(day)},
-			"c.example|acme; O=No Name|2026-11-20, expired 3 days ago|now|-|failing: rate limited; next try at 2026-11-24 12:00",
+			"c.example|acme; O=No Name|2026-11-20, expired 3 days ago|now|-|failing, next try at 2026-11-24 12:00: rate limited",
 		},
 		"old file": {
 			stats.Certificate{Names: []string{"1.example", "2.example", "3.example", "4.example"}, Source: "file", Issuer: "CN=CA", NotAfter: now.Add(-90 * time.Minute)},
