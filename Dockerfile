@@ -4,6 +4,9 @@
 #   docker run -p 80:80 -p 443:443 -p 443:443/udp \
 #     -v ./headgate.yaml:/etc/headgate/headgate.yaml:ro \
 #     -v headgate:/var/lib/headgate -v /run/shop:/run/shop headgate
+#
+# /var/lib/headgate holds certificates and ACME accounts: give it a named volume, or
+# each new container orders anew. A directory of the host must belong to 65532.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

@@ -26,7 +26,8 @@ func newProxy() *cobra.Command {
 		Long: `Run the gateway in front of a server that speaks uwsgi (uWSGI's --socket, or
 gunicorn --protocol uwsgi), without a configuration file.`,
 		Example: `  headgate proxy --to unix:/run/app.sock
-  headgate proxy --to 10.0.0.7:3031 --host shop.internal --http :8080 --https :8443`,
+  headgate proxy --to 10.0.0.7:3031 --host shop.internal --http :8080 --https :8443
+  headgate proxy --to unix:/run/app.sock --host shop.example.com --http :80 --https :443`,
 	}
 	f := &proxyFlags{}
 	fs := cmd.Flags()

@@ -16,6 +16,7 @@ const ALPNProto = "acme-tls/1"
 const (
 	maxToken        = 256             // of a token in bytes; authorities use 43
 	challengeMisses = 4096            // tokens and names known not to be there
+	challengeLooks  = 32              // at the storage at once
 	missLife        = 2 * time.Second // an answer is put before the authority is told to come
 	challengeTime   = 5 * time.Second // to look in the storage
 )
@@ -32,12 +33,18 @@ type Challenges struct {
 	certs  map[string]*tls.Certificate
 	misses map[string]time.Time // storage keys and when they were not there
 	swept  time.Time            // when misses was last cleaned
+	looks  map[string]*look     // under way, by storage key
+
+	room chan struct{} // one for each look under way
 }
 
 // NewChallenges returns Challenges that are shared through storage; with nil they
 // are those of this process alone.
 func NewChallenges(storage Storage) *Challenges {
-	return &Challenges{storage: storage, texts: map[string][]byte{}, certs: map[string]*tls.Certificate{}, misses: map[string]time.Time{}}
+	return &Challenges{
+		storage: storage, texts: map[string][]byte{}, certs: map[string]*tls.Certificate{}, misses: map[string]time.Time{},
+		looks: map[string]*look{}, room: make(chan struct{}, challengeLooks),
+	}
 }
 
 func textKey(token string) string { return "challenges/http-01/" + token }
@@ -133,47 +140,81 @@ func (c *Challenges) Certificate(ctx context.Context, sni string) *tls.Certifica
 	return cert
 }
 
-// fromStorage looks for what another gateway has put there. Clients choose the
-// keys, so what is not there is not looked for again at once, and the number of
-// looks is bounded.
+// look is one look at the storage under way.
+type look struct {
+	done  chan struct{} // closed when value is set
+	value []byte        // nil: it is not there
+}
+
+// fromStorage looks for what another gateway has put there. Authorities come from
+// several places at once, and attackers choose the keys as they like: there is one
+// look at a time for a key, few at once in all, and what is not there is not looked
+// for again at once.
 func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool) {
 	if c.storage == nil {
 		return nil, false
 	}
-	now := time.Now()
 	c.mu.Lock()
-	if at, missed := c.misses[key]; missed && now.Sub(at) < missLife {
+	if at, missed := c.misses[key]; missed && time.Since(at) < missLife {
 		c.mu.Unlock()
 		return nil, false
 	}
-	if len(c.misses) >= challengeMisses && now.Sub(c.swept) >= missLife/8 {
-		c.forgetMissesLocked(now)
-	}
-	full := len(c.misses) >= challengeMisses
-	if !full {
-		c.misses[key] = now
+	l := c.looks[key]
+	first := l == nil
+	if first {
+		l = &look{done: make(chan struct{})}
+		c.looks[key] = l
 	}
 	c.mu.Unlock()
-	if full {
+	if first {
+		c.take(context.WithoutCancel(ctx), key, l)
+	}
+	select {
+	case <-l.done:
+		return l.value, l.value != nil
+	case <-ctx.Done():
 		return nil, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, challengeTime)
-	defer cancel()
-	value, err := c.storage.Load(ctx, key)
-	if err == nil {
-		c.mu.Lock()
-		delete(c.misses, key)
-		c.mu.Unlock()
-	}
-	return value, err == nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-func (c *Challenges) forgetMissesLocked(now time.Time) {
-	c.swept = now
-	for key, at := range c.misses {
-		if now.Sub(at) >= missLife {
-			delete(c.misses, key)
+// take fills l, whether the client that began it stays or not.
+func (c *Challenges) take(ctx context.Context, key string, l *look) {
+	ctx, cancel := context.WithTimeout(ctx, challengeTime)
+	defer cancel()
+	var value []byte
+	var err error
+	select {
+	case c.room <- struct{}{}:
+		value, err = c.storage.Load(ctx, key)
+		<-c.room
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.looks, key)
+	if err == nil {
+		l.value = value
+	} else if errors.Is(err, fs.ErrNotExist) {
+		c.missLocked(key)
+	}
+	close(l.done)
+}
+
+// missLocked remembers for a moment that a key is not there, as far as there is
+// room for that.
+func (c *Challenges) missLocked(key string) {
+	now := time.Now()
+	if len(c.misses) >= challengeMisses && now.Sub(c.swept) >= missLife/8 {
+		c.swept = now
+		for k, at := range c.misses {
+			if now.Sub(at) >= missLife {
+				delete(c.misses, k)
+			}
 		}
+	}
+	if len(c.misses) < challengeMisses {
+		c.misses[key] = now
 	}
 }
 

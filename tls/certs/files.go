@@ -3,6 +3,7 @@ package certs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 )
 
 // checkFiles looks at the files that the settings of ACME authorities name, as
@@ -30,6 +31,11 @@ func (o ACMEOptions) checkFiles(at string) (errs []error) {
 		}
 	}
 	for i, c := range o.Challenges {
+		if len(c.Command) > 0 {
+			if _, err := exec.LookPath(c.Command[0]); err != nil {
+				errs = append(errs, fmt.Errorf("%s.challenges[%d].command: %w: check the path, and that it may be executed", at, i, err))
+			}
+		}
 		if c.ACMEDNS.Accounts == "" {
 			continue
 		}

@@ -35,7 +35,8 @@ type state struct {
 	renewAt   time.Time
 	hold      time.Time // a certificate this new is not renewed, whatever renewAt says
 
-	failures int // since the last success
+	failures int  // in a row and of one kind
+	refused  bool // the kind: an authority said no, or nobody could be asked
 	retryAt  time.Time
 	err      error
 	unsaved  bool // it is not in the storage yet

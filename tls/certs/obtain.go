@@ -105,8 +105,11 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 		s.fail(t, err)
 		return
 	}
-	if unlock == nil {
-		return // another gateway has done it
+	if unlock == nil { // another gateway has done it
+		if before == nil || before.entry == nil {
+			s.sayLoaded(t, t.state.Load())
+		}
+		return
 	}
 	defer unlock()
 	s.order(ctx, t)
@@ -210,7 +213,7 @@ func (s *Store) order(ctx context.Context, t task) {
 		defer s.preflight(ctx, t)()
 	}
 	var errs []error
-	for _, a := range t.want.authorities {
+	for i, a := range t.want.authorities {
 		next, err := s.ask(ctx, a, o, old)
 		if err == nil {
 			s.keep(ctx, t, old, next)
@@ -219,8 +222,12 @@ func (s *Store) order(ctx context.Context, t task) {
 		if ctx.Err() != nil {
 			return
 		}
-		errs = append(errs, fmt.Errorf("issuer %s: %w", a.name, err))
+		err = fmt.Errorf("issuer %s: %w", a.name, err)
+		errs = append(errs, err)
 		s.counts.failures.Add(1)
+		if i+1 < len(t.want.authorities) {
+			s.log.Warn("issuer failed, the next one is asked", "host", t.name, "err", oneLine(err), "next", t.want.authorities[i+1].name)
+		}
 	}
 	s.fail(t, errors.Join(errs...))
 }
@@ -311,7 +318,14 @@ const saveRetry = 30 * time.Second
 // fail keeps what t had, and waits longer after each failure.
 func (s *Store) fail(t task, err error) {
 	old := t.state.Load()
-	next := old.with(func(n *state) { n.failures, n.err = n.failures+1, err })
+	var no *Refusal
+	refused := errors.As(err, &no)
+	next := old.with(func(n *state) {
+		if n.refused != refused {
+			n.failures = 0 // what stands in the way is another thing now
+		}
+		n.failures, n.refused, n.err = n.failures+1, refused, err
+	})
 	wait := backOff(next.failures, err)
 	next.retryAt = time.Now().Add(wait)
 	t.state.Store(next)

@@ -90,7 +90,7 @@ func TestOptionsValidateStorage(t *testing.T) {
 func TestOptionsValidateDirectory(t *testing.T) {
 	for directory, ok := range map[string]bool{
 		"https://acme.example/dir": true, "https://192.0.2.1:14000/dir": true,
-		"http://127.0.0.1:4001/dir": true, "http://[::1]/dir": true, "http://localhost:4001/dir": true, "http://ca.localhost/dir": true,
+		"https://127.0.0.1:4001/dir": true, "https://[::1]/dir": true, "https://ca.localhost/dir": true, "http://localhost:4001/dir": false,
 		"http://ca.example/dir": false, "http://localhost.example/dir": false, "acme.example/dir": false, "https:///dir": false,
 		"https://u:p@acme.example/dir": false, "https://acme.example/dir#x": false, "https://acme .example": false, "file:///dir": false,
 	} {

@@ -201,7 +201,7 @@ func (s *Store) authority(ctx context.Context, set, old *Set, name string) (*aut
 		Storage: set.storage, Challenges: set.challenges, Log: s.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("acme: %s: %w", name, err)
+		return nil, fmt.Errorf("issuer %s: %w", name, err)
 	}
 	keys := o.Keys
 	if len(keys) == 0 {

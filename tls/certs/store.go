@@ -66,6 +66,7 @@ type view struct {
 	subjects map[string]*subject // whose certificates are made before anybody asks
 	wild     map[string]*subject // of these, the wildcards by what follows the star: ".example.com"
 	wanted   map[string]*want    // of the same names as subjects
+	address  string              // the public IP address among them if there is just one
 }
 
 // The loops of Run that sleep until something changes.
@@ -125,9 +126,25 @@ func (s *Store) Swap(set *Set) {
 			next.wild[name[1:]] = sub
 		}
 	}
+	next.address = onlyAddress(wanted)
 	s.visitors.retain(set)
 	s.handshakes.use(set.storage, set.options)
 	s.view.Store(next)
+}
+
+// onlyAddress returns the IP address that an ACME authority certifies if there is
+// just one.
+func onlyAddress(wanted map[string]*want) (only string) {
+	for name, w := range wanted {
+		if w.local() || !isIP(name) {
+			continue
+		}
+		if only != "" {
+			return ""
+		}
+		only = name
+	}
+	return only
 }
 
 // usable reports whether what the subject has may be shown for w: a certificate
@@ -210,11 +227,21 @@ func (s *Store) nameless(v *view, hello *tls.ClientHelloInfo) (*tls.Certificate,
 		return choose(list, hello), nil
 	}
 	if w, _ := v.set.hosts.find(ip); w != nil || len(v.index.fallback) == 0 {
-		if c, err := s.fromIssuer(v, hello, ip); c != nil || err != nil {
+		if c, err := s.fromIssuer(v, hello, v.addressFor(ip)); c != nil || err != nil {
 			return c, err
 		}
 	}
 	return s.fallback(v, hello), nil
+}
+
+// addressFor is the address whose certificate is meant by a client that connected
+// to ip without a name: ip itself, or behind a translation of addresses the only
+// one that a site lists.
+func (v *view) addressFor(ip string) string {
+	if v.subjects[ip] != nil || v.address == "" {
+		return ip
+	}
+	return v.address
 }
 
 // fromIssuer returns nil and no error for a name that no issuer serves.

@@ -3,7 +3,6 @@ package certs
 import (
 	"encoding/base64"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -84,15 +83,9 @@ func (f *faults) directory(key, s string) {
 		f.add(key, "%s is not a URL: write it like %s", quote(s), DefaultDirectory)
 	case u.User != nil:
 		f.add(key, "%s has a user: remove it, and set eab for an account with the authority", quote(s))
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		f.add(key, "%s is not protected, and only an authority on this machine may be asked so: write https", quote(s))
+	case u.Scheme == "http":
+		f.add(key, "%s is not protected, and ACME is spoken over https only (RFC 8555 section 6.1): write https, and set roots where its certificate is of a private authority", quote(s))
 	}
-}
-
-func isLoopback(host string) bool {
-	host = cleanName(host)
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.IsLoopback()
 }
 
 // The challenges.

@@ -14,7 +14,7 @@ const (
 	maxDenied   = 16384 // names that are known not to be allowed
 	deniedLife  = 5 * time.Minute
 	silentLife  = 10 * time.Second // of a no that is only the lack of an answer
-	asksAtOnce  = 64 // questions to the app under way
+	asksAtOnce  = 64               // questions to the app under way
 	askTimeout  = 5 * time.Second
 	defaultRate = 100 // orders in an hour
 )
