@@ -128,8 +128,8 @@ func TestAuthorityThatIsDownIsTriedAgain(t *testing.T) {
 		r.refuse = func(int, certs.Order) error { return errors.New("dial tcp: connection refused") }
 		s := remoteStore(t, r, &j, certs.Options{}, "a.example.com")
 		time.Sleep(time.Hour)
-		if n := r.count(""); n < 8 || n > 12 {
-			t.Errorf("%d orders in the first hour of an outage, want about ten", n)
+		if n := r.count(""); n < 8 || n > 16 {
+			t.Errorf("%d orders in the first hour of an outage, want about a dozen", n)
 		}
 		if _, real := asked(t, s, r, "a.example.com"); real {
 			t.Error("a certificate of nobody")
@@ -139,7 +139,7 @@ func TestAuthorityThatIsDownIsTriedAgain(t *testing.T) {
 			t.Errorf("snapshot is %+v", in)
 		}
 		r.do(func() { r.refuse = nil })
-		time.Sleep(70 * time.Minute)
+		time.Sleep(12 * time.Minute)
 		if _, real := asked(t, s, r, "a.example.com"); !real {
 			t.Error("no recovery")
 		}
@@ -168,6 +168,41 @@ func TestRefusalsWaitLongerAndAsLongAsTheAuthoritySays(t *testing.T) {
 		time.Sleep(70 * time.Minute)
 		if n := r.count(""); n < 2 || n > 6 {
 			t.Errorf("%d orders, want at most five failures in an hour", n)
+		}
+	})
+}
+
+// Authorities count failures of a name, whoever makes them: restarts in a loop and
+// many gateways must not add to them without end.
+func TestRefusalsAreSharedAndOutliveTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRemote(t)
+		r.refuse = func(int, certs.Order) error {
+			return &certs.Refusal{Err: errors.New("the name does not point here")}
+		}
+		o := certs.Options{Storage: storage(t)}
+		for range 10 { // a crash loop, two gateways at a time
+			one, two := remoteStore(t, r, &j, o, "a.example.com"), remoteStore(t, r, &j, o, "a.example.com")
+			time.Sleep(5 * time.Second)
+			if in := append(one.Snapshot(), two.Snapshot()...); in[0].Err == "" || in[1].Err == "" || in[0].RetryAt.IsZero() {
+				t.Errorf("snapshots are %+v", in)
+			}
+		}
+		if n := r.count(""); n < 2 || n > 6 {
+			t.Errorf("%d orders of ten restarts, want a few", n)
+		}
+		s := remoteStore(t, r, &j, o, "a.example.com")
+		time.Sleep(time.Second)
+		before := r.count("")
+		r.do(func() { r.refuse = nil })
+		if err := s.Renew(t.Context(), "a.example.com"); err != nil || r.count("") != before+1 {
+			t.Errorf("by hand: %v, %d orders; want one at once", err, r.count("")-before)
+		}
+		fresh := certs.New(r.setup(&j))
+		swap(t, fresh, o, "a.example.com")
+		if _, real := asked(t, fresh, r, "a.example.com"); !real || r.count("") != before+1 {
+			t.Error("a success is not remembered")
 		}
 	})
 }

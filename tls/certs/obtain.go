@@ -22,6 +22,9 @@ const (
 	refusedBackOff = 2 * time.Minute // authorities allow five failures in an hour
 	failedBackOff  = 5 * time.Second // an authority or a storage that cannot be reached
 	maxBackOff     = time.Hour
+	maxReachable   = 10 * time.Minute   // between two tries to reach an authority
+	maxStorage     = time.Minute        // between two tries to reach a storage
+	maxSetback     = 7 * 24 * time.Hour // whatever an authority says
 )
 
 // task is one certificate that is wanted, and by what.
@@ -91,7 +94,7 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 	}
 	before := t.state.Load()
 	if err := s.adopt(ctx, t); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.fail(t, fmt.Errorf("storage: %w", err))
+		s.fail(t, storageFailure{err})
 		return
 	}
 	if st := t.state.Load(); before == nil && st != nil && st.entry != nil {
@@ -112,7 +115,9 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 		return
 	}
 	defer unlock()
-	s.order(ctx, t)
+	if force || !s.heldBack(ctx, t) {
+		s.order(ctx, t)
+	}
 }
 
 // adopt takes what is in the storage if it is newer than what t has. A stored
@@ -154,7 +159,7 @@ func (s *Store) turn(ctx context.Context, t task) (unlock func(), err error) {
 	for {
 		ok, err := t.set.storage.TryLock(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("storage: %w", err)
+			return nil, storageFailure{err}
 		}
 		// Whoever had the lock until now may have stored a certificate.
 		loadErr := s.adopt(ctx, t)
@@ -206,7 +211,7 @@ func (s *Store) order(ctx context.Context, t task) {
 		o.Key, err = pendingOrNew(ctx, t.set.storage, t.name, t.kind)
 	}
 	if err != nil {
-		s.fail(t, fmt.Errorf("storage: no certificate is ordered that could not be kept: %w", err))
+		s.fail(t, storageFailure{fmt.Errorf("no certificate is ordered that could not be kept: %w", err)})
 		return
 	}
 	if old == nil || old.entry == nil {
@@ -229,7 +234,9 @@ func (s *Store) order(ctx context.Context, t task) {
 			s.log.Warn("issuer failed, the next one is asked", "host", t.name, "err", oneLine(err), "next", t.want.authorities[i+1].name)
 		}
 	}
-	s.fail(t, errors.Join(errs...))
+	err = errors.Join(errs...)
+	s.fail(t, err)
+	s.noteSetback(ctx, t, err)
 }
 
 // ask has one authority make a certificate.
@@ -307,6 +314,7 @@ func (s *Store) save(ctx context.Context, t task) {
 	if err := t.set.storage.Delete(ctx, pendingKey(t.name, t.kind)); err != nil {
 		s.log.Debug("key of the order not removed", "host", t.name, "err", err)
 	}
+	s.forgetSetback(ctx, t)
 	if err := s.announce(ctx, t); err != nil {
 		s.log.Debug("other gateways not told of a certificate", "host", t.name, "err", err)
 	}
@@ -341,19 +349,32 @@ func (s *Store) fail(t task, err error) {
 // it or the storage could not be reached. It is a little random, so that many
 // names do not come back at once.
 func backOff(failures int, err error) time.Duration {
-	first := failedBackOff
+	first, most := failedBackOff, maxReachable
 	var no *Refusal
+	var st storageFailure
 	refused := errors.As(err, &no)
-	if refused {
-		first = refusedBackOff
+	switch {
+	case refused:
+		first, most = refusedBackOff, maxBackOff
+	case errors.As(err, &st):
+		most = maxStorage
 	}
-	wait := min(first<<min(max(failures-1, 0), 12), maxBackOff)
+	wait := min(first<<min(max(failures-1, 0), 12), most)
 	wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
 	if refused {
 		wait = max(wait, time.Until(no.Wait))
 	}
-	return min(wait, 7*24*time.Hour)
+	return min(wait, maxSetback)
 }
+
+// storageFailure is an error of the storage, which is not the authority's fault.
+type storageFailure struct{ error }
+
+// Error implements error.
+func (f storageFailure) Error() string { return "storage: " + f.error.Error() }
+
+// Unwrap returns what the storage said.
+func (f storageFailure) Unwrap() error { return f.error }
 
 // oneLine joins the lines of a joined error.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
