@@ -71,11 +71,13 @@ func (s *Store) follow(ctx context.Context) {
 	var storage Storage // that seen is about
 	var seen uint64
 	healthy := true
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	for first := true; ; first = false {
+		if !first {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
 		}
 		v := s.view.Load()
 		if v == nil || !v.set.remote {
@@ -95,8 +97,12 @@ func (s *Store) follow(ctx context.Context) {
 			s.touch(loopRenew)
 		}
 		if v.set.storage != storage {
-			storage, seen = v.set.storage, j.Seq // what is there at the start is looked at anyway
-			continue
+			// What is there at the start is looked at anyway, but perhaps it was
+			// before the last of these changes.
+			storage, seen = v.set.storage, j.Seq
+			if len(j.Changes) > 0 {
+				seen = j.Changes[0].Seq - 1
+			}
 		}
 		if j.Seq != seen {
 			s.takeOver(ctx, v, j, seen)

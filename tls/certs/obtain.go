@@ -420,11 +420,15 @@ func (s *Store) renewAt(ctx context.Context, a *authority, leaf *x509.Certificat
 // sayLoaded tells of a certificate that was there at the start.
 func (s *Store) sayLoaded(t task, st *state) {
 	level, msg := slog.LevelInfo, "certificate"
-	if st.entry.expired(time.Now()) {
+	now := time.Now()
+	switch {
+	case st.entry.expired(now):
 		level, msg = slog.LevelError, "certificate has expired, it is shown until there is another one"
+	case st.entry.leaf.NotBefore.After(now.Add(skew)):
+		level, msg = slog.LevelError, "certificate is not valid yet by the clock of this machine: set the clock, or run a time service (chrony, systemd-timesyncd)"
 	}
 	if !t.listed {
 		level = min(level, slog.LevelDebug)
 	}
-	s.log.Log(context.Background(), level, msg, "host", t.name, "not_after", st.entry.leaf.NotAfter, "renew_at", st.renewAt)
+	s.log.Log(context.Background(), level, msg, "host", t.name, "not_before", st.entry.leaf.NotBefore, "not_after", st.entry.leaf.NotAfter, "renew_at", st.renewAt)
 }

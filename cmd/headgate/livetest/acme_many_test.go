@@ -3,7 +3,6 @@ package livetest_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -141,8 +140,7 @@ func TestManyStored(t *testing.T) {
 		if c := g.about(t, names[0]); c.Source != "acme" || c.Challenge != "http-01" || c.RenewAt.IsZero() {
 			t.Errorf("headgate certs says %+v", c)
 		}
-		var leaf *x509.Certificate = g.leaf(t, names[many/2])
-		if leaf.Issuer.CommonName != "Mint" {
+		if leaf := g.leaf(t, names[many/2]); leaf.Issuer.CommonName != "Mint" {
 			t.Errorf("the certificate is of %s, not the stored one", leaf.Issuer)
 		}
 	})

@@ -132,14 +132,15 @@ func renewWhenTold(t *testing.T, ca *pebbletest.CA, p *public, g *gateway, name 
 func TestChallengesLive(t *testing.T) {
 	need(t, "curl")
 	ca := pebbletest.Start(t, pebbletest.Options{})
-	hook := filepath.Join(shortDir(t), "hook")
+	dir := shortDir(t)
+	hook, calls := filepath.Join(dir, "hook"), filepath.Join(dir, "calls")
+	// The name server can only forget all values of a name, and *.wild.test and
+	// wild.test share one. So the hook notes what it is to take away.
 	write(t, hook, fmt.Sprintf(`#!/bin/sh
 set -eu
-case "$1" in
-  present) curl -fsS --noproxy '*' -d "{\"host\":\"$2\",\"value\":\"$3\"}" %[1]s/set-txt ;;
-  cleanup) curl -fsS --noproxy '*' -d "{\"host\":\"$2\"}" %[1]s/clear-txt ;;
-esac
-`, ca.DNSManagement()))
+echo "$*" >> %s
+[ "$1" = cleanup ] || curl -fsS --noproxy '*' -d "{\"host\":\"$2\",\"value\":\"$3\"}" %s/set-txt
+`, calls, ca.DNSManagement()))
 	if err := os.Chmod(hook, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -160,4 +161,28 @@ esac
 		}
 	}
 	wantOneOrder(t, ca, "a.alpn.test", "b.alpn.test", "*.wild.test", "wild.test")
+	wantTakenAway(t, calls, 2)
+}
+
+// wantTakenAway looks at what a hook was called for: n records, each of which was
+// set and removed.
+func wantTakenAway(t *testing.T, calls string, n int) {
+	t.Helper()
+	text, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		action, record, _ := strings.Cut(strings.TrimSpace(line), " ")
+		seen[record] += map[string]int{"present": 1, "cleanup": -1}[action]
+	}
+	for record, left := range seen {
+		if left != 0 || !strings.HasPrefix(record, "_acme-challenge.wild.test. ") {
+			t.Errorf("the record %q: set %d times more often than removed", record, left)
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("the hook was called for %d records, want %d:\n%s", len(seen), n, text)
+	}
 }

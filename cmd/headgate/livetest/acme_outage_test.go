@@ -39,7 +39,11 @@ func TestAuthorityInTrouble(t *testing.T) {
 	begin := time.Now()
 	p.run(t, g)
 	o := &outage{ca, p, g}
-	trust := func() { g.roots = ca.Root(); g.roots.AddCert(m.root) }
+	trust := func() { // what the authority has made before stays
+		for _, r := range ca.Roots() {
+			g.roots.AddCert(r)
+		}
+	}
 	g.roots.AddCert(m.root)
 	t.Run("down at the start", func(t *testing.T) {
 		g.leaf(t, static)
@@ -80,7 +84,7 @@ func (o *outage) wantFailing(t *testing.T, name, why string) {
 	t.Helper()
 	table, _, _ := run(t, headgate, "certs", "--socket", o.g.admin)
 	for line := range strings.Lines(table) {
-		if strings.HasPrefix(line, name) && strings.Contains(line, "failing: ") && strings.Contains(line, why) && strings.Contains(line, "next try at ") {
+		if strings.HasPrefix(line, name) && strings.Contains(line, "failing, next try at ") && strings.Contains(line, why) {
 			return
 		}
 	}
@@ -124,14 +128,16 @@ func (o *outage) serverErrors(t *testing.T) {
 }
 
 // lostAnswers: of each kind of request the first answer is lost, after the
-// authority has done what it was asked.
+// authority has done what it was asked. A challenge is left out: Pebble, unlike
+// others, takes it for a mistake to be told twice that the answer is in place, and
+// a mistake has to wait for minutes.
 func (o *outage) lostAnswers(t *testing.T) {
 	var mu sync.Mutex
 	lost := map[string]bool{}
 	o.ca.Fault(func(r pebbletest.Request) *pebbletest.Answer {
 		mu.Lock()
 		defer mu.Unlock()
-		if lost[r.Kind] {
+		if lost[r.Kind] || r.Kind == "challenge" {
 			return nil
 		}
 		lost[r.Kind] = true

@@ -1,12 +1,14 @@
 // Package livetest has no code, only tests: they build the headgate binary and
 // run it between real servers and real clients, as an operator would. Nothing of
-// the gateway is linked in.
+// the gateway is linked in but the storage, to put certificates where it looks for
+// them.
 //
 //	go test ./cmd/headgate/livetest
 //	HEADGATE_TEST_BYTES=1GiB go test -run TestLargeBodies ./cmd/headgate/livetest
 //
-// Behind it are Debian's uWSGI and nginx, before it curl, nghttp, gtlsclient and
-// Chromium. A test whose server is missing is skipped, and fails where the
-// environment variable CI is set. HEADGATE_TEST_BYTES is the size of the large
-// bodies (96 MiB).
+// Behind it are Debian's uWSGI and nginx, beside it Redis and Pebble, before it
+// curl, nghttp, gtlsclient and Chromium. A test whose server is missing is skipped,
+// and fails where the environment variable CI is set; those of full and read-only
+// disks mount a file system, which only root may. HEADGATE_TEST_BYTES is the size
+// of the large bodies (96 MiB).
 package livetest

@@ -40,6 +40,8 @@ func startLoadOf(t testing.TB, g *gateway, n int, fresh bool, host, path string,
 	l := &load{stop: cancel, served: map[protocol]*atomic.Int64{}}
 	for _, p := range protocols {
 		l.served[p] = new(atomic.Int64)
+	}
+	for _, p := range protocols {
 		url := p.scheme() + "://" + host + path
 		for i := range n {
 			client := g.client(t, p)

@@ -2,6 +2,7 @@ package livetest_test
 
 import (
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,11 +12,17 @@ import (
 // startRedis runs Debian's Redis and returns the URL of a storage in it.
 func startRedis(t testing.TB, more string) string {
 	t.Helper()
-	binary := need(t, "redis-server")
-	dir, port := shortDir(t), freePort(t)
-	start(t, dir, accepts("tcp", "127.0.0.1:"+port), binary, "--port", port, "--bind", "127.0.0.1", "--dir", dir,
-		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
+	port := freePort(t)
+	startRedisAt(t, port)
 	return "redis://127.0.0.1:" + port + "/0" + more
+}
+
+// startRedisAt runs an empty one.
+func startRedisAt(t testing.TB, port string) *process {
+	t.Helper()
+	dir := shortDir(t)
+	return start(t, dir, accepts("tcp", "127.0.0.1:"+port), need(t, "redis-server"), "--port", port, "--bind", "127.0.0.1", "--dir", dir,
+		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
 }
 
 // storages runs a test over both kinds of storage.
@@ -83,36 +90,49 @@ func pair(t *testing.T, url string, names []string) (ca *pebbletest.CA, asks, an
 // that answers the authority is not the one that has placed the order, and both
 // serve what has come of it.
 func TestTwoGateways(t *testing.T) {
-	storages(t, func(t *testing.T, url string) {
-		names := numbered("site%d.two.test", 8)
-		ca, first, second := pair(t, url, names)
-		hold := shut(ca, "newOrder")
-		a := first.start(t)
-		hold.wait(t) // the first has the locks
-		b := second.start(t)
-		hold.open()
-		begin := time.Now()
-		a.issued(t, 20*time.Second, names...)
-		b.issued(t, 10*time.Second, names...)
-		t.Logf("both have %d certificates %v after the first order", len(names), time.Since(begin).Round(time.Millisecond))
-		wantOneOrder(t, ca, names...)
-		for _, n := range names {
-			if one, two := serial(a.leaf(t, n)), serial(b.leaf(t, n)); one != two {
-				t.Errorf("%s: the gateways serve %s and %s", n, one, two)
-			}
-		}
-		if got := len(a.lines(`"msg":"certificate obtained"`)); got != len(names) {
-			t.Errorf("the first gateway has obtained %d certificates, want %d", got, len(names))
-		}
-		if _, stderr, code := run(t, headgate, "certs", "renew", names[0], "--socket", a.admin); code != 0 {
-			t.Fatal(stderr)
-		}
-		want, begin := serial(a.leaf(t, names[0])), time.Now()
-		if !eventually(10*time.Second, func() bool { return serial(b.leaf(t, names[0])) == want }) {
-			t.Error("the second gateway still serves the old certificate")
-		}
-		t.Logf("a renewed certificate is taken over %v later", time.Since(begin).Round(time.Millisecond))
-	})
+	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
+		t.Run(challenge, func(t *testing.T) {
+			storages(t, func(t *testing.T, url string) {
+				names := numbered("site%d.two.test", 8)
+				ca, first, second := pair(t, url, names)
+				first.acme = "challenges: [" + challenge + "]"
+				second.acme = first.acme
+				hold := shut(ca, "newOrder")
+				a := first.start(t)
+				hold.wait(t) // the first has the locks
+				b := second.start(t)
+				hold.open()
+				begin := time.Now()
+				a.issued(t, 20*time.Second, names...)
+				b.issued(t, 10*time.Second, names...)
+				t.Logf("both have %d certificates %v after the first order", len(names), time.Since(begin).Round(time.Millisecond))
+				wantOneOrder(t, ca, names...)
+				for _, n := range names {
+					if one, two := serial(a.leaf(t, n)), serial(b.leaf(t, n)); one != two {
+						t.Errorf("%s: the gateways serve %s and %s", n, one, two)
+					}
+				}
+				if got := len(a.lines(`"msg":"certificate obtained"`)); got != len(names) {
+					t.Errorf("the first gateway has obtained %d certificates, want %d", got, len(names))
+				}
+				wantTakenOver(t, a, b, names[0])
+			})
+		})
+	}
+}
+
+// wantTakenOver has one gateway renew a certificate, which the other is to serve
+// soon.
+func wantTakenOver(t *testing.T, a, b *gateway, name string) {
+	t.Helper()
+	if _, stderr, code := run(t, headgate, "certs", "renew", name, "--socket", a.admin); code != 0 {
+		t.Fatal(stderr)
+	}
+	want, begin := serial(a.leaf(t, name)), time.Now()
+	if !eventually(10*time.Second, func() bool { return serial(b.leaf(t, name)) == want }) {
+		t.Error("the second gateway still serves the old certificate")
+	}
+	t.Logf("a renewed certificate is taken over %v later", time.Since(begin).Round(time.Millisecond))
 }
 
 // TestLockHolderKilled: the gateway that orders is killed in the middle of it, and
@@ -152,5 +172,32 @@ func TestLockHolderKilled(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestRedisGone: a gateway without its storage serves what it has, says so, and
+// orders nothing until the storage is back.
+func TestRedisGone(t *testing.T) {
+	port := freePort(t)
+	redis := startRedisAt(t, port)
+	ca := pebbletest.Start(t, pebbletest.Options{})
+	p := &public{ca: ca, storage: "redis://127.0.0.1:" + port + "/0", sites: site("one.redis.test")}
+	g := p.start(t)
+	g.issued(t, 20*time.Second, "one.redis.test")
+	redis.stop(syscall.SIGKILL)
+	g.wantSaid(t, 10*time.Second, `"level":"ERROR"`, "storage cannot be read: certificates that are loaded go on serving")
+	p.sites += site("two.redis.test")
+	p.reload(t, g)
+	g.leaf(t, "one.redis.test")
+	g.wantSaid(t, 30*time.Second, `"msg":"no certificate"`, "two.redis.test", "storage: ", port)
+	if n := len(ca.Orders()); n != 1 {
+		t.Errorf("%d orders without a storage", n-1)
+	}
+	startRedisAt(t, port)
+	g.wantSaid(t, 10*time.Second, "storage can be read again")
+	g.issued(t, 60*time.Second, "one.redis.test", "two.redis.test")
+	g.wantServed(t, "one.redis.test", "two.redis.test")
+	if n := len(g.lines(`"level":"ERROR"`, "storage cannot be read")); n != 1 {
+		t.Errorf("it was said %d times", n)
 	}
 }

@@ -224,7 +224,7 @@ http {
   proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; scgi_temp_path %[1]s/scgi;
   server {
     listen %[2]s; listen %[3]s ssl; server_name %[4]s;
-    ssl_certificate %[5]s; ssl_certificate_key %[6]s;
+    ssl_certificate %[5]s; ssl_certificate_key %[6]s; %[8]s
     location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:%[7]s; }
   }
 }
@@ -232,11 +232,17 @@ http {
 
 func startNginx(t testing.TB, c *certificate, socket string) *nginx {
 	t.Helper()
+	return startNginxWith(t, c, socket, "")
+}
+
+// startNginxWith is startNginx with more directives for the server.
+func startNginxWith(t testing.TB, c *certificate, socket, directives string) *nginx {
+	t.Helper()
 	binary := need(t, "nginx")
 	dir := shortDir(t)
 	n := &nginx{http: "127.0.0.1:" + freePort(t), https: "127.0.0.1:" + freePort(t)}
 	file := filepath.Join(dir, "nginx.conf")
-	write(t, file, fmt.Sprintf(nginxConf, dir, n.http, n.https, host, c.cert, c.key, socket))
+	write(t, file, fmt.Sprintf(nginxConf, dir, n.http, n.https, host, c.cert, c.key, socket, directives))
 	start(t, dir, accepts("tcp", n.http), binary, "-p", dir, "-c", file, "-e", "stderr")
 	return n
 }
