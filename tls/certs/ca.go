@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -248,4 +249,40 @@ func encodeCert(der []byte) []byte {
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// lateCA is the local authority of a storage that could not be reached at the
+// start. It is opened by the first order that finds it.
+type lateCA struct {
+	storage Storage
+
+	mu sync.Mutex // guards the field below
+	ca *CA
+}
+
+// Obtain implements Issuer.
+func (l *lateCA) Obtain(ctx context.Context, o Order) (Issued, error) {
+	ca, err := l.open(ctx)
+	if err != nil {
+		return Issued{}, err
+	}
+	return ca.Obtain(ctx, o)
+}
+
+func (l *lateCA) open(ctx context.Context) (*CA, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ca != nil {
+		return l.ca, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	var err error
+	l.ca, err = OpenCA(ctx, l.storage)
+	return l.ca, err
+}
+
+// RenewAt implements Issuer.
+func (l *lateCA) RenewAt(_ context.Context, leaf *x509.Certificate) (time.Time, error) {
+	return twoThirds(leaf), nil
 }

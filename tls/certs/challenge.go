@@ -116,7 +116,7 @@ func (c *Challenges) Text(ctx context.Context, token string) ([]byte, bool) {
 	if ok {
 		return text, true
 	}
-	return c.fromStorage(ctx, textKey(token))
+	return c.fromStorage(ctx, textKey(token), true)
 }
 
 // Certificate returns the answer for a server name that a client has chosen, or
@@ -129,7 +129,7 @@ func (c *Challenges) Certificate(ctx context.Context, sni string) *tls.Certifica
 	if cert != nil || !isHostName(sni) {
 		return cert
 	}
-	bundle, ok := c.fromStorage(ctx, alpnKey(sni))
+	bundle, ok := c.fromStorage(ctx, alpnKey(sni), false)
 	if !ok {
 		return nil
 	}
@@ -150,7 +150,10 @@ type look struct {
 // several places at once, and attackers choose the keys as they like: there is one
 // look at a time for a key, few at once in all, and what is not there is not looked
 // for again at once.
-func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool) {
+//
+// Only what cannot be guessed is remembered as missing: a server name is known, and
+// whoever asked for it in vain would keep the authority's answer from coming up.
+func (c *Challenges) fromStorage(ctx context.Context, key string, remember bool) ([]byte, bool) {
 	if c.storage == nil {
 		return nil, false
 	}
@@ -167,7 +170,7 @@ func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool)
 	}
 	c.mu.Unlock()
 	if first {
-		c.take(context.WithoutCancel(ctx), key, l)
+		c.take(context.WithoutCancel(ctx), key, l, remember)
 	}
 	select {
 	case <-l.done:
@@ -178,7 +181,7 @@ func (c *Challenges) fromStorage(ctx context.Context, key string) ([]byte, bool)
 }
 
 // take fills l, whether the client that began it stays or not.
-func (c *Challenges) take(ctx context.Context, key string, l *look) {
+func (c *Challenges) take(ctx context.Context, key string, l *look, remember bool) {
 	ctx, cancel := context.WithTimeout(ctx, challengeTime)
 	defer cancel()
 	var value []byte
@@ -195,7 +198,7 @@ func (c *Challenges) take(ctx context.Context, key string, l *look) {
 	delete(c.looks, key)
 	if err == nil {
 		l.value = value
-	} else if errors.Is(err, fs.ErrNotExist) {
+	} else if remember && errors.Is(err, fs.ErrNotExist) {
 		c.missLocked(key)
 	}
 	close(l.done)

@@ -126,3 +126,27 @@ func TestStorageThatFailsIsNotAMiss(t *testing.T) {
 		t.Error("a failure of the storage is remembered as a no")
 	}
 }
+
+func TestAnswersThatACrashHasLeftAreRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		o := certs.Options{Storage: storage(t)}
+		st := opened(t, strings.TrimPrefix(o.Storage, "file:"))
+		if err := certs.NewChallenges(st).PutText(t.Context(), "left", []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		remoteStore(t, newRemote(t), &j, o, "a.example.com")
+		time.Sleep(30 * time.Minute)
+		if err := certs.NewChallenges(st).PutText(t.Context(), "fresh", []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		look := certs.NewChallenges(st)
+		if _, ok := look.Text(t.Context(), "left"); ok {
+			t.Error("an answer of before the start is still there")
+		}
+		if _, ok := look.Text(t.Context(), "fresh"); !ok {
+			t.Error("an answer that may be waited for is gone")
+		}
+	})
+}

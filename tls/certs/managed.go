@@ -40,6 +40,7 @@ type state struct {
 	retryAt  time.Time
 	err      error
 	unsaved  bool // it is not in the storage yet
+	revoked  bool // the operator has had it revoked
 }
 
 // flight is work on a managed certificate under way.
@@ -54,6 +55,13 @@ func newSubject(name string, listed bool, kinds []string) *subject {
 		s.certs = append(s.certs, &managed{name: name, kind: k})
 	}
 	return s
+}
+
+// busy reports whether something is under way for it.
+func (m *managed) busy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flight != nil
 }
 
 // fits reports whether the subject has the certificates that w wants.
@@ -120,7 +128,7 @@ func (st *state) due(w *want, now time.Time) bool {
 	if st == nil || st.entry == nil || w.by(st.authority) == nil {
 		return true
 	}
-	return !now.Before(st.nextRenewal()) || st.entry.revoked()
+	return !now.Before(st.nextRenewal()) || st.revoked || st.entry.revoked()
 }
 
 // nextRenewal is renewAt, but not sooner than a moment after the certificate was

@@ -1,9 +1,11 @@
 package certs_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -519,4 +521,103 @@ func TestECDSAAndRSAFromAnIssuer(t *testing.T) {
 			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
 		}
 	}
+}
+
+func TestRevokedCertificateIsReplacedHoweverLongItTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRemote(t)
+		o := certs.Options{Storage: storage(t)}
+		s := remoteStore(t, r, &j, o, "a.example.com")
+		time.Sleep(time.Second)
+		first, _ := asked(t, s, r, "a.example.com")
+		left := opened(t, strings.TrimPrefix(o.Storage, "file:"))
+		r.do(func() { r.refuse = func(int, certs.Order) error { return errors.New("busy") } })
+		if err := s.Renew(t.Context(), "a.example.com"); err == nil { // leaves a key behind
+			t.Fatal("no error")
+		}
+		pending, err := left.Load(t.Context(), "certificates/a.example.com/p256.pending.key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Revoke(t.Context(), "a.example.com", 1); err == nil {
+			t.Fatal("the order after the revocation is refused, and there is no error")
+		}
+		r.do(func() { r.refuse = nil })
+		time.Sleep(30 * time.Minute)
+		if serial, real := asked(t, s, r, "a.example.com"); serial == first || !real {
+			t.Error("the revoked certificate is still shown")
+		}
+		r.do(func() {
+			last := r.orders[len(r.orders)-1].Key
+			der, err := x509.MarshalPKCS8PrivateKey(last)
+			if err != nil || strings.Contains(strings.ReplaceAll(string(pending), "\n", ""), base64.StdEncoding.EncodeToString(der)) {
+				t.Errorf("the new certificate has the key that was left over (%v)", err)
+			}
+		})
+	})
+}
+
+// Challenges are answered by name, so the kinds of keys of one name wait for each
+// other.
+func TestKindsOfKeysAreOrderedOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRemote(t)
+		r.takes = 2 * time.Second
+		o := certs.Options{ACME: certs.ACMEOptions{Keys: []string{"p256", "p384"}}}
+		s := remoteStore(t, r, &j, o, "a.example.com")
+		time.Sleep(30 * time.Second)
+		if r.count("") != 2 || r.most != 1 || s.Counts().Issued != 2 {
+			t.Errorf("%d orders, %d at once", r.count(""), r.most)
+		}
+	})
+}
+
+func TestStorageOfAReloadGetsWhatIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRemote(t)
+		s := remoteStore(t, r, &j, certs.Options{Storage: storage(t)}, "a.example.com")
+		time.Sleep(time.Second)
+		first, _ := asked(t, s, r, "a.example.com")
+		moved := certs.Options{Storage: storage(t)}
+		swap(t, s, moved, "a.example.com")
+		time.Sleep(10 * time.Second)
+		again := remoteStore(t, r, &j, moved, "a.example.com")
+		time.Sleep(time.Second)
+		if serial, _ := asked(t, again, r, "a.example.com"); serial != first || r.count("") != 1 {
+			t.Errorf("after a restart with the new storage: the same %v, %d orders", serial == first, r.count(""))
+		}
+	})
+}
+
+// A storage on another machine is away: local names wait for it, the rest goes on,
+// and a reload does not need it.
+func TestLocalAuthorityInAStorageThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRemote(t)
+		set := r.setup(&j)
+		real := storage(t)
+		set.Storage = func(ctx context.Context, _ string) (certs.Storage, error) { return openStorage(ctx, real) }
+		f := withFaults(&set)
+		f.set(func(op, _ string) error { return errors.New("redis 10.0.0.9:6379: connection refused") })
+		s := runningStore(t, set, certs.Options{Storage: "redis://10.0.0.9:6379/0"}, "a.localhost", "a.example.com")
+		time.Sleep(time.Minute)
+		if in := s.Snapshot(); !strings.Contains(in[0].Err, "connection refused") || !strings.Contains(in[1].Err, "connection refused") {
+			t.Errorf("snapshot is %+v", in)
+		}
+		f.set(nil)
+		time.Sleep(15 * time.Minute)
+		if _, err := s.Get(&tls.ClientHelloInfo{ServerName: "a.localhost"}); err != nil {
+			t.Errorf("a local name when the storage is back: %v", err)
+		}
+		if _, ok := asked(t, s, r, "a.example.com"); !ok {
+			t.Error("no certificate for the public name")
+		}
+		swap(t, s, certs.Options{Storage: "redis://10.0.0.9:6379/0"}, "a.localhost", "a.example.com") // reads the authority
+		f.set(func(op, _ string) error { return errors.New("redis 10.0.0.9:6379: connection refused") })
+		swap(t, s, certs.Options{Storage: "redis://10.0.0.9:6379/0", MinVersion: "1.3"}, "a.localhost", "a.example.com")
+	})
 }

@@ -19,8 +19,8 @@ const (
 	ordersAtOnce   = 16                     // orders under way
 	waitForOther   = 500 * time.Millisecond // between two looks at what another gateway is ordering
 
-	refusedBackOff = 2 * time.Minute // authorities allow five failures in an hour
-	failedBackOff  = 5 * time.Second // an authority or a storage that cannot be reached
+	refusedBackOff = 15 * time.Minute // authorities allow five failures in an hour, and one order may be two: http-01, then tls-alpn-01
+	failedBackOff  = 5 * time.Second  // an authority or a storage that cannot be reached
 	maxBackOff     = time.Hour
 	maxReachable   = 10 * time.Minute   // between two tries to reach an authority
 	maxStorage     = time.Minute        // between two tries to reach a storage
@@ -103,6 +103,17 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 	if !force && !t.state.Load().due(t.want, time.Now()) {
 		return
 	}
+	// The place comes before the lock, so that locks are held, and waited for, by
+	// those alone who can go on.
+	select {
+	case s.room <- struct{}{}:
+		defer func() { <-s.room }()
+	case <-ctx.Done():
+		return
+	}
+	if !force && !t.state.Load().due(t.want, time.Now()) {
+		return
+	}
 	unlock, err := s.turn(ctx, t)
 	if err != nil {
 		s.fail(t, err)
@@ -155,7 +166,7 @@ func (s *Store) turn(ctx context.Context, t task) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, obtainTimeout)
 	defer cancel()
 	before := t.state.Load()
-	name := issueLock(t.name, t.kind)
+	name := issueLock(t.name)
 	for {
 		ok, err := t.set.storage.TryLock(ctx, name)
 		if err != nil {
@@ -194,14 +205,6 @@ func (s *Store) unlock(ctx context.Context, t task, name string) {
 // order asks the authorities one after the other, and keeps what the first of
 // them makes.
 func (s *Store) order(ctx context.Context, t task) {
-	if !t.want.local() {
-		select {
-		case s.room <- struct{}{}:
-			defer func() { <-s.room }()
-		case <-ctx.Done():
-			return
-		}
-	}
 	old := t.state.Load()
 	o := Order{Names: []string{t.name}}
 	var err error
@@ -215,7 +218,7 @@ func (s *Store) order(ctx context.Context, t task) {
 		return
 	}
 	if old == nil || old.entry == nil {
-		defer s.preflight(ctx, t)()
+		s.preflight(ctx, t)
 	}
 	var errs []error
 	for i, a := range t.want.authorities {
@@ -379,31 +382,19 @@ func (f storageFailure) Unwrap() error { return f.error }
 // oneLine joins the lines of a joined error.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// preflight looks for what stands in the way of t's first certificate while it is
-// being ordered, and says so. The result waits for the look to end.
-func (s *Store) preflight(ctx context.Context, t task) (wait func()) {
+// preflight looks for what stands in the way of t's first certificate, and says so.
+// It comes before the order, since both would answer the same challenges.
+func (s *Store) preflight(ctx context.Context, t task) {
 	if !t.listed || t.want.local() {
-		return func() {}
+		return
 	}
 	s.log.Info("no certificate yet, ordering one", "host", t.name, "issuer", t.want.authorities[0].name)
 	p, ok := t.want.authorities[0].issuer.(Preflighter)
 	if !ok {
-		return func() {}
+		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := p.Preflight(ctx, t.name); err != nil && ctx.Err() == nil {
-			s.log.Warn("something stands in the way of a certificate", "host", t.name, "err", err)
-		}
-	}()
-	return func() {
-		if st := t.state.Load(); st != nil && st.entry != nil {
-			cancel() // it worked: whatever was found does not matter
-		}
-		<-done
-		cancel()
+	if err := p.Preflight(ctx, t.name); err != nil && ctx.Err() == nil {
+		s.log.Warn("something stands in the way of a certificate", "host", t.name, "err", err)
 	}
 }
 

@@ -69,6 +69,9 @@ func (s *Store) tasks(v *view) []task {
 // again. Of names that clients have brought it only renews what is asked for.
 func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 	now := time.Now()
+	if t.busy() {
+		return now.Add(renewPoll) // its end wakes the loop
+	}
 	st := t.state.Load()
 	if st == nil && t.listed && !t.want.local() {
 		st = s.lookUp(ctx, t)

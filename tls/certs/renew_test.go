@@ -73,8 +73,8 @@ func TestIssuerFailureIsReportedAndRetriedLater(t *testing.T) {
 		}
 		run(t, s.RunPolling)
 		time.Sleep(10 * time.Hour)
-		if n := j.count(said); n < 15 || n > 25 {
-			t.Errorf("the issuer was asked %d times in ten hours, want once an hour after the first ones", n)
+		if n := j.count(said); n < 40 || n > 80 {
+			t.Errorf("the issuer was asked %d times in ten hours, want every ten minutes after the first ones", n)
 		}
 	})
 }

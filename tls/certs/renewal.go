@@ -47,6 +47,7 @@ func (s *Store) Revoke(ctx context.Context, name string, reason int) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, t := range tasks {
 		st := t.state.Load()
 		if st == nil || st.entry == nil {
@@ -66,9 +67,21 @@ func (s *Store) Revoke(ctx context.Context, name string, reason int) error {
 			return errors.New("the key of the certificate cannot sign")
 		}
 		if err := r.Revoke(ctx, st.entry.leaf, signer, reason); err != nil {
-			return fmt.Errorf("issuer %s: %w", a.name, err)
+			errs = append(errs, fmt.Errorf("issuer %s: %w", a.name, err))
+			continue
+		}
+		// It is replaced even if the order that follows fails, and never by one with
+		// a key that was left over.
+		t.state.CompareAndSwap(st, st.with(func(n *state) { n.revoked = true }))
+		if err := t.set.storage.Delete(ctx, pendingKey(t.name, t.kind)); err != nil {
+			errs = append(errs, storageFailure{err})
+			continue
 		}
 		s.log.Warn("certificate revoked, another one is ordered", "host", t.name, "issuer", a.name, "serial", st.entry.leaf.SerialNumber.Text(16))
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.touch(loopRenew) // for those that were revoked
+		return err
 	}
 	return s.Renew(ctx, name)
 }

@@ -210,20 +210,34 @@ func (s *Store) authority(ctx context.Context, set, old *Set, name string) (*aut
 	return &authority{name: name, id: id, issuer: issuer, keys: slices.Clone(keys), settings: string(settings)}, nil
 }
 
-// localAuthority opens the local authority of the storage.
+// localAuthority opens the local authority of the storage. One that has been read
+// is not read again: a reload does not need the storage to be there. Where it is on
+// another machine that cannot be reached, the gateway starts all the same, and the
+// authority is opened when somebody needs it.
 func (s *Store) localAuthority(ctx context.Context, set, old *Set) (*authority, error) {
-	ca, err := OpenCA(ctx, set.storage)
-	if err != nil {
-		return nil, keyed("storage", err)
+	a := &authority{name: string(KindInternal), keys: []string{keyP256}}
+	if old != nil && old.ca != nil && old.storage == set.storage {
+		set.ca = old.ca
+	} else {
+		ca, err := OpenCA(ctx, set.storage)
+		if err != nil && strings.HasPrefix(set.storageURL, fileScheme) {
+			return nil, keyed("storage", err)
+		}
+		if err != nil {
+			s.log.Error("local authority cannot be read yet: local names have no certificate until it can", "err", err)
+			a.id, a.issuer = string(KindInternal)+" unread", &lateCA{storage: set.storage}
+			return a, nil
+		}
+		if ca.Made() {
+			s.log.Info("made a local authority: run headgate trust to make browsers accept it", "storage", set.options.publicStorage())
+		}
+		if old != nil && old.ca != nil && old.ca.id == ca.id {
+			ca = old.ca
+		}
+		set.ca = ca
 	}
-	if ca.Made() {
-		s.log.Info("made a local authority: run headgate trust to make browsers accept it", "storage", set.options.publicStorage())
-	}
-	if old != nil && old.ca != nil && old.ca.id == ca.id {
-		ca = old.ca
-	}
-	set.ca = ca
-	return &authority{name: string(KindInternal), id: string(KindInternal) + " " + ca.id, issuer: ca, keys: []string{keyP256}}, nil
+	a.id, a.issuer = string(KindInternal)+" "+set.ca.id, set.ca
+	return a, nil
 }
 
 func directoryOf(o ACMEOptions) string {

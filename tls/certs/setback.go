@@ -20,7 +20,7 @@ type setback struct {
 
 // patientAfter is how many refusals in a row a restart may add to: whoever has
 // mended what was wrong restarts, and wants to see it work at once.
-const patientAfter = 4
+const patientAfter = 2
 
 func setbackKey(name, kind string) string {
 	return "certificates/" + safeName(name) + "/" + kind + ".failed.json"

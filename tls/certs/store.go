@@ -127,9 +127,23 @@ func (s *Store) Swap(set *Set) {
 		}
 	}
 	next.address = onlyAddress(wanted)
+	if v := s.view.Load(); v != nil && v.set.storage != nil && v.set.storage != set.storage {
+		next.moveIn()
+	}
 	s.visitors.retain(set)
 	s.handshakes.use(set.storage, set.options)
 	s.view.Store(next)
+}
+
+// moveIn makes what was stored in another place be stored in the new one too.
+func (v *view) moveIn() {
+	for name, sub := range v.subjects {
+		for _, m := range sub.certs {
+			if st := m.state.Load(); st != nil && st.entry != nil && !v.wanted[name].local() {
+				m.state.CompareAndSwap(st, st.with(func(n *state) { n.unsaved, n.err, n.retryAt = true, nil, time.Time{} }))
+			}
+		}
+	}
 }
 
 // onlyAddress returns the IP address that an ACME authority certifies if there is
@@ -166,9 +180,11 @@ func (v *visitors) retain(set *Set) {
 	defer v.mu.Unlock()
 	clear(v.denied)
 	v.deniedRing, v.deniedNext = nil, 0
-	for name, sub := range v.subjects {
-		if w := set.wanted(name); w == nil || !sub.fits(w) || !sub.usable(w) {
-			delete(v.subjects, name)
+	for _, group := range []map[string]*subject{v.subjects, v.locals} {
+		for name, sub := range group {
+			if w := set.wanted(name); w == nil || !sub.fits(w) || !sub.usable(w) {
+				delete(group, name)
+			}
 		}
 	}
 }
@@ -424,6 +440,7 @@ func (s *Store) run(ctx context.Context, events bool) error {
 	})
 	wg.Go(func() { s.watch(ctx, events) })
 	wg.Go(func() { s.follow(ctx) })
+	wg.Go(func() { s.sweep(ctx) })
 	wg.Wait()
 	s.end()
 	s.flying.Lock()

@@ -32,7 +32,9 @@ func pendingKey(name, kind string) string {
 	return "certificates/" + safeName(name) + "/" + kind + ".pending.key"
 }
 
-func issueLock(name, kind string) string { return "issue-" + safeName(name) + "-" + kind }
+// issueLock is held while certificates of a name are ordered, one kind of key after
+// the other: challenges are answered by name.
+func issueLock(name string) string { return "issue-" + safeName(name) }
 
 const (
 	authorityLine = "Authority: "

@@ -137,6 +137,8 @@ func (f *faults) storage(s string) {
 		if fault := redisFault(s); fault != "" {
 			f.add(key, "%s %s", quote(s), fault)
 		}
+	case strings.HasPrefix(s, "redis"):
+		f.add(key, "this is not the URL of a Redis server: write redis://[user:password@]host:6379/0") // not quoted: it may hold a password
 	case !isFile:
 		f.add(key, "%s is not a place that can be used: write file:/path or redis://host:6379/0", quote(s))
 	case !filepath.IsAbs(path):

@@ -22,8 +22,9 @@ const (
 // visitors are the names that clients have brought and no site lists. Clients
 // choose them, so everything about them is bounded.
 type visitors struct {
-	mu       sync.RWMutex // guards the fields below
-	subjects map[string]*subject
+	mu       sync.RWMutex             // guards the fields below
+	subjects map[string]*subject      // of public authorities
+	locals   map[string]*subject      // of the local authority, made for whoever asks: they must not push out the others
 	denied   map[string]time.Time     // until when
 	asking   map[string]chan struct{} // questions under way; closed when answered
 
@@ -35,21 +36,26 @@ type visitors struct {
 }
 
 func newVisitors() *visitors {
-	return &visitors{subjects: map[string]*subject{}, denied: map[string]time.Time{}, asking: map[string]chan struct{}{}}
+	return &visitors{subjects: map[string]*subject{}, locals: map[string]*subject{}, denied: map[string]time.Time{}, asking: map[string]chan struct{}{}}
 }
 
 func (v *visitors) get(name string) *subject {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.subjects[name]
+	if s := v.subjects[name]; s != nil {
+		return s
+	}
+	return v.locals[name]
 }
 
 func (v *visitors) all() []*subject {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	out := make([]*subject, 0, len(v.subjects))
-	for _, s := range v.subjects {
-		out = append(out, s)
+	out := make([]*subject, 0, len(v.subjects)+len(v.locals))
+	for _, group := range []map[string]*subject{v.subjects, v.locals} {
+		for _, s := range group {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -58,6 +64,7 @@ func (v *visitors) drop(name string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.subjects, name)
+	delete(v.locals, name)
 }
 
 // admit returns the subject of a name, and makes it if there is none. When there
@@ -66,27 +73,27 @@ func (v *visitors) drop(name string) {
 func (v *visitors) admit(name string, w *want) *subject {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if s := v.subjects[name]; s != nil && s.fits(w) {
+	group, limit := v.subjects, maxVisitors
+	if w.local() {
+		group, limit = v.locals, maxLocal
+	}
+	if s := group[name]; s != nil && s.fits(w) {
 		return s
 	}
-	limit := maxVisitors
-	if w.local() {
-		limit = maxLocal
-	}
-	if len(v.subjects) >= limit {
-		v.evictLocked()
+	if len(group) >= limit {
+		evict(group)
 	}
 	s := newSubject(name, false, w.keys())
-	v.subjects[name] = s
+	group[name] = s
 	return s
 }
 
-// evictLocked drops the least recently used of a few: the order of a map is
-// random enough.
-func (v *visitors) evictLocked() {
+// evict drops the least recently used of a few: the order of a map is random
+// enough.
+func evict(group map[string]*subject) {
 	var worst *subject
 	n := 0
-	for _, s := range v.subjects {
+	for _, s := range group {
 		if worst == nil || s.used.Load() < worst.used.Load() {
 			worst = s
 		}
@@ -95,7 +102,7 @@ func (v *visitors) evictLocked() {
 		}
 	}
 	if worst != nil {
-		delete(v.subjects, worst.name)
+		delete(group, worst.name)
 	}
 }
 
@@ -222,7 +229,11 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	s.counts.asks.Add(1)
-	if err := w.ask(ctx, name); err != nil {
+	err := w.ask(ctx, name)
+	if unanswered(err) && s.kept(context.WithoutCancel(ctx), v, name, w) {
+		err = nil // it was allowed before, and nobody says no
+	}
+	if err != nil {
 		s.counts.denied.Add(1)
 		life := deniedLife
 		if unanswered(err) {
@@ -263,6 +274,8 @@ func unanswered(err error) bool {
 // kept reports whether the storage has the certificates of name, so that it needs
 // no order.
 func (s *Store) kept(ctx context.Context, v *view, name string, w *want) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	for _, kind := range w.keys() {
 		if _, err := loadStored(ctx, v.set.storage, name, kind); err != nil {
 			return false

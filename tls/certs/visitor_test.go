@@ -232,7 +232,7 @@ func TestOrderOnDemandThatFails(t *testing.T) {
 		if r.count("") != 1 {
 			t.Errorf("%d orders at once, want a back-off", r.count(""))
 		}
-		time.Sleep(5 * time.Minute)
+		time.Sleep(20 * time.Minute)
 		if _, real := asked(t, s, r, "shop.customer.net"); !real {
 			t.Error("not tried again")
 		}
@@ -269,6 +269,46 @@ func TestAppThatCannotBeAsked(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if serial, _ := asked(t, s, r, "shop.customer.net"); serial == first {
 			t.Error("not renewed when the app is back")
+		}
+	})
+}
+
+// Local names cost nothing, so anybody can have as many as they like: they must not
+// push out the customers.
+func TestLocalNamesDoNotPushOutCustomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r, d := newRemote(t), &doorman{}
+		o := certs.Options{Storage: storage(t), OnDemand: certs.OnDemandOptions{Ask: "https://app.example.com/allowed", Rate: 10_000}}
+		s := certs.New(r.setup(&j))
+		p := certs.Plan{Options: o, Sites: []certs.Site{{Hosts: []string{"*.localhost"}}, {Hosts: []string{""}}}, Ask: d.ask}
+		set, err := s.Build(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Swap(set)
+		run(t, s.RunPolling)
+		for i := range 200 {
+			asked(t, s, r, fmt.Sprintf("shop%d.customer.net", i))
+		}
+		for i := range 2000 {
+			if _, err := s.Get(&tls.ClientHelloInfo{ServerName: fmt.Sprintf("x%d.localhost", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		customers := 0
+		for _, in := range s.Snapshot() {
+			if in.Source == "acme" {
+				customers++
+			}
+		}
+		if customers != 200 {
+			t.Errorf("%d of 200 customers are left", customers)
+		}
+		d.set(true)
+		again := onDemand(t, r, &j, d, o)
+		if _, real := asked(t, again, r, "shop7.customer.net"); !real {
+			t.Error("a customer whose certificate is in the storage is refused while the app is down")
 		}
 	})
 }
