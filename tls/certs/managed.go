@@ -149,6 +149,12 @@ func (st *state) older(other *tls.Certificate) bool {
 	return have.SerialNumber.Cmp(other.Leaf.SerialNumber) != 0 && !other.Leaf.NotBefore.Before(have.NotBefore)
 }
 
+// outranks reports whether what st has is from an authority that w wants, and what
+// the authority id has made is not: gateways with other settings share the storage.
+func (st *state) outranks(w *want, id string) bool {
+	return st != nil && st.entry != nil && w.by(st.authority) != nil && w.by(id) == nil && !st.entry.expired(time.Now())
+}
+
 // with returns a copy of st, or of nothing, that f has changed.
 func (st *state) with(f func(*state)) *state {
 	var next state

@@ -37,7 +37,7 @@ type task struct {
 
 // start begins work on t, or joins what is under way. Forced work makes a new
 // certificate although the old one is good; it does not join work that would not.
-func (s *Store) start(t task, force bool) *flight {
+func (s *Store) start(ctx context.Context, t task, force bool) *flight {
 	for {
 		t.mu.Lock()
 		f := t.flight
@@ -55,6 +55,8 @@ func (s *Store) start(t task, force bool) *flight {
 		select {
 		case <-f.done:
 		case <-s.life.Done():
+			return f
+		case <-ctx.Done():
 			return f
 		}
 	}
@@ -89,7 +91,9 @@ func (s *Store) fly(t task, f *flight) {
 // comes of it is t's state.
 func (s *Store) obtain(ctx context.Context, t task, force bool) {
 	if t.want.local() {
-		s.order(ctx, t)
+		if force || t.state.Load().due(t.want, time.Now()) { // or whoever was first has made it
+			s.order(ctx, t)
+		}
 		return
 	}
 	before := t.state.Load()
@@ -146,17 +150,21 @@ func (s *Store) adopt(ctx context.Context, t task) error {
 	if err != nil {
 		return err
 	}
-	st := t.state.Load()
-	if !st.older(got.cert) {
-		return nil
-	}
 	e, err := issuedEntry(got.cert)
 	if err != nil {
 		return err
 	}
-	t.state.Store(&state{entry: e, authority: got.authority, challenge: got.challenge, renewAt: twoThirds(e.leaf)})
-	s.touch(loopStaple)
-	return nil
+	next := &state{entry: e, authority: got.authority, challenge: got.challenge, renewAt: twoThirds(e.leaf)}
+	for {
+		st := t.state.Load()
+		if !st.older(got.cert) || st.outranks(t.want, got.authority) {
+			return nil
+		}
+		if t.state.CompareAndSwap(st, next) {
+			s.touch(loopStaple)
+			return nil
+		}
+	}
 }
 
 // turn takes the lock under which t's certificate is ordered, or waits for who
@@ -211,7 +219,7 @@ func (s *Store) order(ctx context.Context, t task) {
 	if t.want.local() {
 		o.Key, err = newKey(t.kind)
 	} else {
-		o.Key, err = pendingOrNew(ctx, t.set.storage, t.name, t.kind)
+		o.Key, err = pendingOrNew(ctx, t, old)
 	}
 	if err != nil {
 		s.fail(t, storageFailure{fmt.Errorf("no certificate is ordered that could not be kept: %w", err)})
@@ -339,7 +347,10 @@ func (s *Store) fail(t task, err error) {
 	})
 	wait := backOff(next.failures, err)
 	next.retryAt = time.Now().Add(wait)
-	t.state.Store(next)
+	if !t.state.CompareAndSwap(old, next) {
+		s.fail(t, err) // another gateway's certificate came in between, and stays
+		return
+	}
 	attrs := []any{"host", t.name, "err", oneLine(err), "retry_in", wait.Round(time.Second).String()}
 	if old != nil && old.entry != nil {
 		s.log.Error("certificate not renewed, the old one goes on serving", append(attrs, "not_after", old.entry.leaf.NotAfter)...)

@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -80,7 +81,12 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 		return st.retryAt
 	}
 	if st != nil && st.unsaved {
-		s.save(ctx, t)
+		if err := s.adopt(ctx, t); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Debug("storage cannot be read before a certificate is stored", "host", t.name, "err", err)
+		}
+		if t.state.Load().unsaved { // nobody has stored a newer one
+			s.save(ctx, t)
+		}
 		return now.Add(saveRetry)
 	}
 	if st != nil && st.entry != nil {
@@ -99,7 +105,7 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 	} else if !t.listed {
 		return now.Add(renewPoll) // whoever wants it comes again
 	}
-	s.start(t, false) // which wakes the loop when it is over
+	s.start(ctx, t, false) // which wakes the loop when it is over
 	return now.Add(renewPoll)
 }
 

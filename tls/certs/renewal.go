@@ -20,7 +20,7 @@ func (s *Store) Renew(ctx context.Context, name string) error {
 	}
 	for _, t := range tasks {
 		before := t.state.Load()
-		f := s.start(t, true)
+		f := s.start(ctx, t, true)
 		select {
 		case <-f.done:
 		case <-ctx.Done():

@@ -325,7 +325,7 @@ func (s *Store) waitFor(ctx context.Context, v *view, sub *subject, w *want) err
 		timeout = timer.C
 	}
 	for _, m := range sub.certs {
-		f := s.start(task{managed: m, want: w, set: v.set, listed: sub.listed}, false)
+		f := s.start(ctx, task{managed: m, want: w, set: v.set, listed: sub.listed}, false)
 		select {
 		case <-f.done:
 		case <-timeout:

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,24 +92,32 @@ func loadStored(ctx context.Context, st Storage, name, kind string) (stored, err
 // storage before any order is placed with it: an order that a crash interrupts is
 // taken up with the same key, and a storage that cannot be written to is found
 // out before an authority has made what nobody could keep.
-func pendingOrNew(ctx context.Context, st Storage, name, kind string) (crypto.Signer, error) {
-	data, err := st.Load(ctx, pendingKey(name, kind))
-	if err == nil {
-		if key, err := parseKeyPEM(data); err == nil {
-			// Written again, to see whether the storage still takes it.
-			return key, st.Store(ctx, pendingKey(name, kind), data)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+func pendingOrNew(ctx context.Context, t task, old *state) (crypto.Signer, error) {
+	place := pendingKey(t.name, t.kind)
+	data, err := t.set.storage.Load(ctx, place)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	key, err := newKey(kind)
+	if err == nil {
+		if key, err := parseKeyPEM(data); err == nil && !old.has(key) {
+			// Written again, to see whether the storage still takes it.
+			return key, t.set.storage.Store(ctx, place, data)
+		}
+	}
+	key, err := newKey(t.kind)
 	if err != nil {
 		return nil, err
 	}
 	if data, err = encodeKey(key); err != nil {
 		return nil, err
 	}
-	return key, st.Store(ctx, pendingKey(name, kind), data)
+	return key, t.set.storage.Store(ctx, place, data)
+}
+
+// has reports whether the certificate that is there is for key: a crash may leave
+// the key of an order behind that had success.
+func (st *state) has(key crypto.Signer) bool {
+	return st != nil && st.entry != nil && keyOwner([]*x509.Certificate{st.entry.leaf}, key) == 0
 }
 
 // The kinds of keys.
