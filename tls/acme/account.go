@@ -37,8 +37,9 @@ type account struct {
 	log     *slog.Logger
 	turn    chan struct{} // holds one token; whoever has it may load or register
 
-	mu  sync.Mutex // guards the field below
-	now *acme.Account
+	mu    sync.Mutex // guards the fields below
+	now   *acme.Account
+	stale bool // the storage has the say again
 }
 
 // stored is the account in the storage. Without Location it may or may not be
@@ -92,8 +93,13 @@ func (a *account) get(ctx context.Context, s *service) (acme.Account, error) {
 		if acct := a.known(); acct != nil { // another caller had the turn before
 			return *acct, nil
 		}
-		if acct, err := a.load(ctx); err != nil || (acct != nil && acct.Location != "" && slices.Equal(acct.Contact, a.contact)) {
-			return a.keep(acct), err
+		var broken *brokenError // register looks again, alone among the gateways
+		acct, err := a.load(ctx)
+		if err != nil && !errors.As(err, &broken) {
+			return acme.Account{}, err
+		}
+		if acct != nil && acct.Location != "" && slices.Equal(acct.Contact, a.contact) {
+			return a.keep(acct), nil
 		}
 		return a.locked(ctx, func() (acme.Account, error) { return a.register(ctx, s, "") })
 	})
@@ -110,28 +116,39 @@ func (a *account) renew(ctx context.Context, s *service, gone string) (acme.Acco
 	})
 }
 
+// known returns the account; nil when it has to be loaded.
 func (a *account) known() *acme.Account {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.stale {
+		return nil
+	}
 	return a.now
+}
+
+// forget has the next order load the account, since the authority does not accept
+// this one: the operator may have another one made.
+func (a *account) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stale = true
 }
 
 // url is where the account is; "" before it is known.
 func (a *account) url() string {
-	if acct := a.known(); acct != nil {
-		return acct.Location
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.now == nil {
+		return ""
 	}
-	return ""
+	return a.now.Location
 }
 
 func (a *account) keep(acct *acme.Account) acme.Account {
-	if acct == nil {
-		return acme.Account{}
-	}
 	acct.Status = acme.StatusValid
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.now = acct
+	a.now, a.stale = acct, false
 	return *acct
 }
 
@@ -161,8 +178,8 @@ func (a *account) locked(ctx context.Context, do func() (acme.Account, error)) (
 	return do()
 }
 
-// load reads the account from the storage: nil when there is none. What cannot be
-// read as an account is moved aside, since its key is lost.
+// load reads the account from the storage: nil when there is none. The error is a
+// [*brokenError] when what is there is no account.
 func (a *account) load(ctx context.Context) (*acme.Account, error) {
 	data, err := a.storage.Load(ctx, a.key)
 	switch {
@@ -172,12 +189,24 @@ func (a *account) load(ctx context.Context) (*acme.Account, error) {
 		return nil, fmt.Errorf("account: %w", err)
 	}
 	acct, err := parseAccount(data)
-	if err == nil {
-		return acct, nil
+	if err != nil {
+		return nil, &brokenError{data: data, err: fmt.Errorf("account: %s cannot be read: %w", a.key, err)}
+	}
+	return acct, nil
+}
+
+// loadLocked is load under the lock of the storage. What cannot be read as an
+// account is moved aside, since its key is lost. Without the lock, that would hit
+// the account which another gateway has just registered in its place.
+func (a *account) loadLocked(ctx context.Context) (*acme.Account, error) {
+	acct, err := a.load(ctx)
+	var broken *brokenError
+	if !errors.As(err, &broken) {
+		return acct, err
 	}
 	aside := a.key + ".broken-" + time.Now().UTC().Format("20060102T150405")
 	a.log.Error("the account in the storage cannot be read: it is moved aside and another is registered", "key", a.key, "moved_to", aside, "err", err)
-	if err := a.storage.Store(ctx, aside, data); err != nil {
+	if err := a.storage.Store(ctx, aside, broken.data); err != nil {
 		return nil, fmt.Errorf("account: %s cannot be read, nor moved aside: %w", a.key, err)
 	}
 	if err := a.storage.Delete(ctx, a.key); err != nil {
@@ -229,7 +258,7 @@ func encodeAccount(acct *acme.Account) ([]byte, error) {
 // the storage. The key is stored first: whatever happens afterwards, registering
 // it again finds the same account.
 func (a *account) register(ctx context.Context, s *service, gone string) (acme.Account, error) {
-	acct, err := a.load(ctx)
+	acct, err := a.loadLocked(ctx)
 	if err != nil {
 		return acme.Account{}, err
 	}
@@ -315,3 +344,15 @@ func (e *accountError) Error() string { return "account: " + e.err.Error() }
 
 // Unwrap returns what went wrong.
 func (e *accountError) Unwrap() error { return e.err }
+
+// brokenError is a value in the storage that is no account.
+type brokenError struct {
+	data []byte
+	err  error
+}
+
+// Error implements error.
+func (e *brokenError) Error() string { return e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *brokenError) Unwrap() error { return e.err }

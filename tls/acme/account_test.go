@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -169,5 +170,83 @@ func TestContactThatChanges(t *testing.T) {
 	w.obtain(t, w.issuer(t, func(a *certs.Authority) { a.Email = "" }), "three.example.com")
 	if keys := w.storage.keys("/default.json"); len(keys) != 1 {
 		t.Errorf("accounts = %v, want one without an address", w.storage.keys("acme/"))
+	}
+}
+
+// TestBrokenAccountOfTwoGateways: the one that comes late does not move aside what
+// the other has registered meanwhile.
+func TestBrokenAccountOfTwoGateways(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, pebbletest.Options{})
+	w.obtain(t, w.issuer(t, nil), "before.example.com")
+	key, _ := w.storage.account(t)
+	if err := w.storage.Store(t.Context(), key, []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	before := w.ca.Count("newAccount")
+	read, goOn := make(chan struct{}), make(chan struct{})
+	slow := w.issuer(t, func(a *certs.Authority) { a.Storage = &pausing{memory: w.storage, read: read, goOn: goOn} })
+	done := make(chan error, 1)
+	go func() {
+		_, err := slow.Obtain(t.Context(), certs.Order{Names: []string{"slow.example.com"}, Key: newKey(t)})
+		done <- err
+	}()
+	<-read // the slow gateway has seen the broken account
+	w.obtain(t, w.issuer(t, nil), "fast.example.com")
+	registered, _ := w.storage.Load(t.Context(), key)
+	close(goOn)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got, err := w.storage.Load(t.Context(), key); err != nil || string(got) != string(registered) {
+		t.Errorf("stored = %s, %v, want what the fast gateway has registered", got, err)
+	}
+	if n := w.ca.Count("newAccount") - before; n != 1 {
+		t.Errorf("%d registrations, want 1", n)
+	}
+	if broken := w.storage.keys(".broken-"); len(broken) != 1 {
+		t.Errorf("moved aside: %v, want one", broken)
+	}
+}
+
+// pausing is a storage whose first answer about an account takes its time.
+type pausing struct {
+	*memory
+	once       sync.Once
+	read, goOn chan struct{}
+}
+
+func (p *pausing) Load(ctx context.Context, key string) ([]byte, error) {
+	v, err := p.memory.Load(ctx, key)
+	if strings.HasPrefix(key, "acme/") {
+		p.once.Do(func() { close(p.read); <-p.goOn })
+	}
+	return v, err
+}
+
+// TestRemovedAccountIsMadeAnew: the cure of the message works without a restart.
+func TestRemovedAccountIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	w := newStage(t, pebbletest.Options{})
+	i := w.issuer(t, with("http-01"))
+	w.obtain(t, i, "a.example.com")
+	key, _ := w.storage.account(t)
+	w.ca.Fault(problem("newOrder", pebbletest.Problem(401, "unauthorized", "account is deactivated", "")))
+	fails(t, t.Context(), i, "b.example.com", "remove "+key+" from the storage to have another account made")
+	w.ca.Fault(nil)
+	before := w.ca.Count("newAccount")
+	w.obtain(t, i, "c.example.com") // it was not removed
+	if n := w.ca.Count("newAccount"); n != before {
+		t.Errorf("%d registrations, want none: the account is in the storage", n-before)
+	}
+	w.ca.Fault(problem("newOrder", pebbletest.Problem(401, "unauthorized", "account is deactivated", "")))
+	fails(t, t.Context(), i, "d.example.com")
+	w.ca.Fault(nil)
+	if err := w.storage.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	w.obtain(t, i, "e.example.com")
+	if n := w.ca.Count("newAccount"); n != before+1 {
+		t.Errorf("%d registrations, want 1: the account was removed", n-before)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/libdns/libdns"
 	"github.com/miekg/dns"
@@ -107,12 +108,17 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // plainText makes what others wrote fit for an error: bounded, printable, on one line.
 func plainText(b []byte) string {
-	text := strings.ToValidUTF8(string(b[max(0, len(b)-commandOutput):]), "?")
+	return printable(string(b[max(0, len(b)-commandOutput):]))
+}
+
+// printable puts s on one line, without what moves a terminal's cursor or turns the
+// direction of writing.
+func printable(s string) string {
 	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, text)
+	}, strings.ToValidUTF8(s, "?"))
 	return strings.Join(strings.Fields(clean), " ")
 }

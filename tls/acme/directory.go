@@ -181,7 +181,12 @@ func (s *service) checkProfile(name string) error {
 	if _, ok := s.dir.Meta.Profiles[name]; ok {
 		return nil
 	}
-	return fmt.Errorf("profile: the authority has no %q: write one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.dir.Meta.Profiles)), ", "))
+	return fmt.Errorf("profile: the authority has no %q: write one of %s", name, s.profiles())
+}
+
+// profiles are the names of the profiles of an authority that has some.
+func (s *service) profiles() string {
+	return short(strings.Join(slices.Sorted(maps.Keys(s.dir.Meta.Profiles)), ", "), maxDetail)
 }
 
 // quiet turns what the ACME library logs into debug records: what it logs as an

@@ -51,6 +51,13 @@ func RetryAfter(value string, now time.Time) time.Time {
 	return retryAfter(http.Header{"Retry-After": {value}}, now)
 }
 
+// BoundPoll returns what the ACME library sees of the field Retry-After.
+func BoundPoll(value string, now time.Time) string {
+	h := http.Header{"Retry-After": {value}}
+	boundPoll(h, now)
+	return h.Get("Retry-After")
+}
+
 // ParseRenewal returns the window of renewal information and the time chosen in it.
 func ParseRenewal(text []byte) (start, end, at time.Time, err error) {
 	s, _, err := parseRenewal(bytes.NewReader(text))

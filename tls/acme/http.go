@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mholt/acmez/v3/acme"
 )
 
 const (
@@ -24,6 +26,8 @@ const (
 	dialTimeout    = 10 * time.Second
 	idleTimeout    = 30 * time.Second
 	maxRetryAfter  = 7 * 24 * time.Hour // the longest window of limits that is known
+	minPoll        = time.Second        // between two looks at an order, whatever the authority says
+	maxPoll        = time.Minute
 )
 
 // newHTTPClient returns the client that speaks to one authority. Roots is a PEM
@@ -56,23 +60,46 @@ func newHTTPClient(roots string) (*http.Client, error) {
 	}, nil
 }
 
-// guard bounds answers, and notes what the ACME library does not tell.
+// guard bounds answers and the waits between them, and notes what the ACME library
+// does not tell.
 type guard struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	n, noted := r.Context().Value(notesKey{}).(*notes)
 	resp, err := g.next.RoundTrip(r)
+	if noted && r.Method == http.MethodPost {
+		n.posted(resp, err)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if r.Method == http.MethodPost && resp.StatusCode < 300 {
+		boundPoll(resp.Header, time.Now())
 	}
 	if resp.StatusCode >= 400 && !strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		resp.Body = shortened{io.LimitReader(resp.Body, maxErrorText), resp.Body}
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
-	if n, ok := r.Context().Value(notesKey{}).(*notes); ok {
+	if noted {
 		n.take(resp)
 	}
 	return resp, nil
+}
+
+// boundPoll keeps the time until the next look at an order or an authorization
+// between a second and a minute. Without the field the library has its own.
+func boundPoll(h http.Header, now time.Time) {
+	if h.Get("Retry-After") == "" {
+		return
+	}
+	at := retryAfter(h, now)
+	if at.IsZero() {
+		h.Del("Retry-After") // the library would give up the order for it
+		return
+	}
+	wait := min(max(at.Sub(now), minPoll), maxPoll)
+	h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
 }
 
 type shortened struct {
@@ -104,6 +131,8 @@ type notes struct {
 	mu     sync.Mutex // guards the fields below
 	status int        // of the last failure
 	wait   time.Time  // by Retry-After of the last answer that says "not now"
+	csr    bool       // the library has it, and finalizes the order next
+	final  bool       // the order is finalized, or may be
 }
 
 type notesKey struct{}
@@ -129,6 +158,40 @@ func (n *notes) last() (int, time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.status, n.wait
+}
+
+// posted tells how a POST ended. The one after the certificate request was given
+// away finalizes the order: for sure when it has success, perhaps when there is no
+// answer to what was sent.
+func (n *notes) posted(resp *http.Response, err error) {
+	var dial *net.OpError
+	unsent := errors.As(err, &dial) && dial.Op == "dial"
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.csr && !unsent && (err != nil || resp.StatusCode < 300) {
+		n.final = true
+	}
+}
+
+// finalized reports whether a certificate may have been made.
+func (n *notes) finalized() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.final
+}
+
+// request is the certificate request of an order. The library asks for it when all
+// is proven, just before it finalizes the order.
+type request struct{ csr *x509.CertificateRequest }
+
+// CSR implements acmez.CSRSource.
+func (q request) CSR(ctx context.Context, _ []acme.Identifier) (*x509.CertificateRequest, error) {
+	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.csr = true
+	}
+	return q.csr, nil
 }
 
 // busy reports whether status says to come back later.

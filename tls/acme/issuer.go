@@ -88,7 +88,7 @@ func (i *Issuer) Obtain(ctx context.Context, o certs.Order) (certs.Issued, error
 	if err := s.checkProfile(i.options.Profile); err != nil {
 		return certs.Issued{}, &certs.Refusal{Err: err}
 	}
-	order := acmez.OrderParameters{Account: acct, Profile: i.options.Profile, CSR: acmez.StaticCSR(csr), Identifiers: identifiers(csr)}
+	order := acmez.OrderParameters{Account: acct, Profile: i.options.Profile, CSR: request{csr}, Identifiers: identifiers(csr)}
 	if s.dir.RenewalInfo != "" && o.Replaces != nil && len(o.Replaces.AuthorityKeyId) > 0 {
 		order.Replaces = o.Replaces
 	}
@@ -112,13 +112,17 @@ func (i *Issuer) attempt(ctx context.Context, s *service, order acmez.OrderParam
 	for _, m := range attempts {
 		ctx, n := withNotes(ctx)
 		t := &track{method: m, log: i.log}
-		chains, err := i.place(ctx, s, &order, t)
+		chains, err := i.place(ctx, s, &order, t, n)
 		if err == nil {
 			der, err := pickChain(chains, i.options.PreferredChain, i.log)
 			return certs.Issued{Chain: der, Challenge: t.used()}, err
 		}
-		failed = append(failed, i.explain(err, n, s, m.name))
-		if ctx.Err() != nil || !t.another(err) {
+		why := i.explain(err, n, s, m.name)
+		if n.finalized() {
+			why = late(why, err)
+		}
+		failed = append(failed, why)
+		if ctx.Err() != nil || n.finalized() || !t.another(err) {
 			break
 		}
 		i.log.Debug("challenge failed", "challenge", m.name, "err", err)
@@ -128,12 +132,14 @@ func (i *Issuer) attempt(ctx context.Context, s *service, order acmez.OrderParam
 
 // place places an order, and does so again when the authority does not know the
 // account or the certificate that is to be replaced.
-func (i *Issuer) place(ctx context.Context, s *service, order *acmez.OrderParameters, t *track) ([]acme.Certificate, error) {
+func (i *Issuer) place(ctx context.Context, s *service, order *acmez.OrderParameters, t *track, n *notes) ([]acme.Certificate, error) {
 	client := &acmez.Client{Client: s.client, ChallengeSolvers: t.solvers()}
 	registered := false
 	for {
 		chains, err := client.ObtainCertificate(ctx, *order)
 		switch {
+		case n.finalized():
+			return chains, err
 		case !registered && isProblem(err, acme.ProblemTypeAccountDoesNotExist):
 			registered = true
 			i.log.Warn("the authority has forgotten the account, which is registered again", "account", order.Account.Location)

@@ -6,10 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +19,8 @@ import (
 
 const (
 	maxDetail          = 400 // bytes of what an authority says
+	maxWord            = 200 // bytes of a name, a type or a URL that an authority says
+	lateWait           = 15 * time.Minute
 	problemBadProfile  = acme.ProblemTypeNamespace + "invalidProfile"
 	challengeUnknown   = ""
 	cureOtherChallenge = "or use the challenge dns-01"
@@ -60,7 +60,7 @@ func (i *Issuer) explain(err error, n *notes, s *service, challenge string) erro
 
 // refuse words a problem document.
 func (i *Issuer) refuse(p acme.Problem, err error, wait time.Time, s *service, challenge string) error {
-	name := subject(p)
+	name := short(subject(p), maxWord)
 	what, cure := words(p, i, s, challenge)
 	text := what
 	if name != "" {
@@ -78,11 +78,42 @@ func (i *Issuer) refuse(p acme.Problem, err error, wait time.Time, s *service, c
 	if errors.As(err, &acct) {
 		text = "account: " + text
 	}
-	out := &problemError{text: text, problem: p}
+	out := &problemError{text: printable(text), problem: p}
+	if notAccepted(p) {
+		i.account.forget()
+	}
 	if p.Status >= 500 && wait.IsZero() || p.Type == acme.ProblemTypeServerInternal && wait.IsZero() {
 		return out // it was no answer to what was asked
 	}
 	return &certs.Refusal{Err: out, Wait: wait}
+}
+
+// late makes a refusal of an error after the order was finalized: the certificate
+// is made or in the making, and authorities count those of the same names. That the
+// order itself has failed is no such error.
+func late(why, err error) error {
+	var order *acme.Problem
+	if errors.As(err, &order) && order != nil {
+		return why
+	}
+	wait := time.Now().Add(lateWait)
+	var r *certs.Refusal
+	if errors.As(why, &r) && r.Wait.After(wait) {
+		wait = r.Wait
+	}
+	return &certs.Refusal{Err: fmt.Errorf("the certificate may be made, but did not arrive: %w: another is ordered in %d minutes at the earliest", why, lateWait/time.Minute), Wait: wait}
+}
+
+// notAccepted reports whether p is about the account.
+func notAccepted(p acme.Problem) bool {
+	if _, ofChallenge := p.Resource.(acme.Authorization); ofChallenge {
+		return false
+	}
+	switch p.Type {
+	case acme.ProblemTypeUnauthorized, acme.ProblemTypeIncorrectResponse, acme.ProblemTypeAccountDoesNotExist:
+		return true
+	}
+	return false
 }
 
 // problemError is a problem document in words.
@@ -118,12 +149,17 @@ func detail(p acme.Problem) string {
 			all = append(all, sub.Detail)
 		}
 	}
-	d := strings.Join(strings.Fields(strings.Join(all, "; ")), " ")
-	d = strings.TrimRight(d, ". ")
-	if len(d) > maxDetail {
-		d = strings.ToValidUTF8(d[:maxDetail], "") + "..."
+	return short(strings.TrimRight(strings.Join(all, "; "), ". \n"), maxDetail)
+}
+
+// short makes what others wrote fit for an error: printable, on one line, and of
+// most bytes, of which the first are kept.
+func short(s string, most int) string {
+	s = printable(s)
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
-	return d
+	return s
 }
 
 // words says what a type of problem means and what to do about it.
@@ -152,7 +188,7 @@ func words(p acme.Problem, i *Issuer, s *service, challenge string) (what, cure 
 	case acme.ProblemTypeExternalAccountRequired:
 		return "the authority wants an external account", "set eab.key_id and eab.hmac to what it shows for yours"
 	case acme.ProblemTypeUserActionRequired:
-		return "the authority wants something of you", strings.TrimSpace("read " + p.Instance)
+		return "the authority wants something of you", strings.TrimSpace("read " + short(p.Instance, maxWord))
 	case acme.ProblemTypeBadCSR, acme.ProblemTypeBadPublicKey, acme.ProblemTypeBadSignatureAlgorithm:
 		return "the authority does not accept the key or the names", "check keys, such as p256 or rsa2048"
 	case acme.ProblemTypeInvalidContact, acme.ProblemTypeUnsupportedContact:
@@ -165,7 +201,7 @@ func words(p acme.Problem, i *Issuer, s *service, challenge string) (what, cure 
 	if p.Status >= 500 || p.Type == acme.ProblemTypeServerInternal {
 		return "the authority is in trouble", ""
 	}
-	return "the authority refuses (" + strings.TrimPrefix(p.Type, acme.ProblemTypeNamespace) + ")", ""
+	return "the authority refuses (" + short(strings.TrimPrefix(p.Type, acme.ProblemTypeNamespace), maxWord) + ")", ""
 }
 
 func by(challenge string) string {
@@ -215,7 +251,7 @@ func cureProfile(s *service) string {
 	if s == nil || s.dir.Meta == nil || len(s.dir.Meta.Profiles) == 0 {
 		return "leave profile out"
 	}
-	return "write one of " + strings.Join(slices.Sorted(maps.Keys(s.dir.Meta.Profiles)), ", ")
+	return "write one of " + s.profiles()
 }
 
 // unreached words an error on the way to the authority.
@@ -254,13 +290,7 @@ func (i *Issuer) unreached(err error) error {
 type shortError struct{ error }
 
 // Error implements error.
-func (e shortError) Error() string {
-	s := strings.Join(strings.Fields(e.error.Error()), " ")
-	if len(s) > maxDetail {
-		s = strings.ToValidUTF8(s[:maxDetail], "") + "..."
-	}
-	return s
-}
+func (e shortError) Error() string { return short(e.error.Error(), maxDetail) }
 
 // Unwrap returns the whole error.
 func (e shortError) Unwrap() error { return e.error }

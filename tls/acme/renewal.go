@@ -19,7 +19,8 @@ import (
 
 const (
 	renewalTime     = 8 * time.Second // of one question
-	renewalAtOnce   = 4               // questions; an authority has other customers
+	renewalAtOnce   = 8               // questions; an authority has other customers
+	renewalWait     = time.Minute     // for one's turn to ask
 	renewalUsual    = 6 * time.Hour   // between questions when the authority does not say
 	renewalMin      = time.Minute
 	renewalMax      = 24 * time.Hour
@@ -61,10 +62,10 @@ func newRenewals() *renewals {
 
 // RenewAt implements [certs.Issuer]. The authority is asked as seldom as it wants to
 // be, for few certificates at once, and never for longer than 10 seconds; whoever
-// comes when it is busy gets what is known, or the usual time: two thirds of the
-// certificate's life, half of it when that is less than 10 days. The time can lie
-// in the past. The error says that the authority does not tell, or was not
-// reached; the time is the usual one then.
+// comes when it is busy waits for a minute at most. Without an answer it is the
+// usual time: two thirds of the certificate's life, half of it when that is less
+// than 10 days. The time can lie in the past. The error says that the authority
+// does not tell, or was not reached; the time is the usual one then.
 func (i *Issuer) RenewAt(ctx context.Context, leaf *x509.Certificate) (time.Time, error) {
 	now := time.Now()
 	if len(leaf.AuthorityKeyId) == 0 {
@@ -75,8 +76,12 @@ func (i *Issuer) RenewAt(ctx context.Context, leaf *x509.Certificate) (time.Time
 		return usual(leaf, err)
 	}
 	s, ask := i.renewals.look(id, now)
-	if ask {
-		s = i.askRenewal(ctx, id, s)
+	if ask && i.renewals.wait(ctx) {
+		// Others were asked about meanwhile: it may be known, or out of reach, now.
+		if s, ask = i.renewals.look(id, time.Now()); ask {
+			s = i.askRenewal(ctx, id, s)
+		}
+		i.renewals.slots <- struct{}{}
 	}
 	if s.at.IsZero() {
 		return usual(leaf, s.err)
@@ -101,7 +106,21 @@ func latest(leaf *x509.Certificate, at time.Time) time.Time {
 	return at
 }
 
-// look returns what is known, and whether to ask. Whoever is to ask holds a slot.
+// wait takes a slot, which the caller puts back, or reports that none was free in
+// time.
+func (r *renewals) wait(ctx context.Context) bool {
+	timer := time.NewTimer(renewalWait)
+	defer timer.Stop()
+	select {
+	case <-r.slots:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// look returns what is known, and whether to ask.
 func (r *renewals) look(id string, now time.Time) (suggestion, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,12 +139,7 @@ func (r *renewals) look(id string, now time.Time) (suggestion, bool) {
 		}
 		return s, false
 	}
-	select {
-	case <-r.slots:
-		return s, true
-	default:
-		return s, false
-	}
+	return s, true
 }
 
 // sweepLocked forgets certificates that nobody has.
@@ -141,10 +155,9 @@ func (r *renewals) sweepLocked(now time.Time) {
 	}
 }
 
-// askRenewal asks the authority and gives the slot back.
+// askRenewal asks the authority. The caller holds a slot.
 func (i *Issuer) askRenewal(ctx context.Context, id string, old suggestion) suggestion {
 	r := i.renewals
-	defer func() { r.slots <- struct{}{} }()
 	limited, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
 	got, err := i.fetchRenewal(limited, id)

@@ -272,7 +272,7 @@ func (s *Store) ask(ctx context.Context, a *authority, o Order, old *state) (*st
 	if err != nil {
 		return nil, err
 	}
-	return &state{entry: e, authority: a.id, challenge: got.Challenge, renewAt: s.renewAt(ctx, a, chain[0])}, nil
+	return &state{entry: e, authority: a.id, challenge: got.Challenge, renewAt: twoThirds(chain[0])}, nil // the authority is asked later: the certificate is wanted now
 }
 
 // keep serves a new certificate and stores it. One that cannot be stored is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,17 +20,41 @@ func (s *Store) renewAll(ctx context.Context, v *view) time.Time {
 	var mu sync.Mutex // guards next
 	next := time.Now().Add(renewPoll)
 	tasks := s.tasks(v)
+	forEach(ctx, tasks, func(t task) {
+		if t.state.Load() == nil && t.listed && !t.want.local() && !t.busy() {
+			s.lookUp(ctx, t)
+		}
+	})
+	// What is missing comes first: authorities take their time to say when they want
+	// to be asked for the others.
+	slices.SortStableFunc(tasks, func(a, b task) int { return a.urgency() - b.urgency() })
+	forEach(ctx, tasks, func(t task) {
+		at := s.renewOne(ctx, t)
+		mu.Lock()
+		defer mu.Unlock()
+		if at.Before(next) {
+			next = at
+		}
+	})
+	return next
+}
+
+// urgency is 0 for what has no certificate, else 1.
+func (t task) urgency() int {
+	if st := t.state.Load(); st == nil || st.entry == nil {
+		return 0
+	}
+	return 1
+}
+
+// forEach calls f for all tasks, some at a time, until ctx ends.
+func forEach(ctx context.Context, tasks []task, f func(task)) {
 	work := make(chan task)
 	var wg sync.WaitGroup
 	for range min(renewWorkers, len(tasks)) {
 		wg.Go(func() {
 			for t := range work {
-				at := s.renewOne(ctx, t)
-				mu.Lock()
-				if at.Before(next) {
-					next = at
-				}
-				mu.Unlock()
+				f(t)
 			}
 		})
 	}
@@ -41,7 +66,6 @@ func (s *Store) renewAll(ctx context.Context, v *view) time.Time {
 	}
 	close(work)
 	wg.Wait()
-	return next
 }
 
 // tasks lists every certificate that is looked after.
@@ -74,9 +98,6 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 		return now.Add(renewPoll) // its end wakes the loop
 	}
 	st := t.state.Load()
-	if st == nil && t.listed && !t.want.local() {
-		st = s.lookUp(ctx, t)
-	}
 	if st != nil && st.err != nil && now.Before(st.retryAt) {
 		return st.retryAt
 	}
@@ -110,16 +131,13 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 }
 
 // lookUp takes what is in the storage at the start.
-func (s *Store) lookUp(ctx context.Context, t task) *state {
+func (s *Store) lookUp(ctx context.Context, t task) {
 	if s.adopt(ctx, t) != nil {
-		return t.state.Load() // work on it finds the same error, and says it
+		return // work on it finds the same error, and says it
 	}
-	st := t.state.Load()
-	if st != nil && st.entry != nil {
-		st = s.askWhen(ctx, t, st)
+	if st := t.state.Load(); st != nil && st.entry != nil {
 		s.sayLoaded(t, st)
 	}
-	return st
 }
 
 // askWhen lets the authority of a certificate change its mind about the time of
