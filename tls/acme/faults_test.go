@@ -102,7 +102,7 @@ func TestAuthorityInTrouble(t *testing.T) {
 			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
 		w.ca.Fault(problem(kind, &pebbletest.Answer{Cut: true})) // it goes away in the middle
-		if kind == "finalize" { // nobody knows whether it has heard
+		if kind == "finalize" {                                  // nobody knows whether it has heard
 			check = waits
 		}
 		check(t, fails(t, t.Context(), i, "x.example.com", "EOF"))

@@ -160,6 +160,13 @@ func (n *notes) last() (int, time.Time) {
 	return n.status, n.wait
 }
 
+// begin is for each new order.
+func (n *notes) begin() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.csr = false
+}
+
 // posted tells how a POST ended. The one after the certificate request was given
 // away finalizes the order: for sure when it has success, perhaps when there is no
 // answer to what was sent.

@@ -136,6 +136,7 @@ func (i *Issuer) place(ctx context.Context, s *service, order *acmez.OrderParame
 	client := &acmez.Client{Client: s.client, ChallengeSolvers: t.solvers()}
 	registered := false
 	for {
+		n.begin()
 		chains, err := client.ObtainCertificate(ctx, *order)
 		switch {
 		case n.finalized():

@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -256,8 +255,10 @@ func fingerprint(c *x509.Certificate) string {
 type lateCA struct {
 	storage Storage
 
-	mu sync.Mutex // guards the field below
-	ca *CA
+	turn  chan struct{} // held to use the fields below; capacity 1
+	ca    *CA
+	err   error     // of the last try
+	again time.Time // when the next one is
 }
 
 // Obtain implements Issuer.
@@ -270,16 +271,20 @@ func (l *lateCA) Obtain(ctx context.Context, o Order) (Issued, error) {
 }
 
 func (l *lateCA) open(ctx context.Context) (*CA, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ca != nil {
-		return l.ca, nil
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if l.ca != nil || time.Now().Before(l.again) { // whoever has waited gets what came of it
+		return l.ca, l.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	var err error
-	l.ca, err = OpenCA(ctx, l.storage)
-	return l.ca, err
+	l.ca, l.err = OpenCA(ctx, l.storage)
+	l.again = time.Now().Add(failedBackOff)
+	return l.ca, l.err
 }
 
 // RenewAt implements Issuer.

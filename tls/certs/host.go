@@ -14,6 +14,8 @@ type authority struct {
 	keys   []string // kinds of keys, the one to be preferred first
 
 	settings string // what it was made from; "" for the local one
+
+	room chan struct{} // one for each order under way that asks it first; nil for the local one
 }
 
 // local reports whether the authority makes certificates in this process and at

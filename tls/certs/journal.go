@@ -132,7 +132,7 @@ func (s *Store) takeOver(ctx context.Context, v *view, j journal, seen uint64) {
 			s.log.Debug("certificate of another gateway not read", "host", t.name, "err", err)
 			continue
 		}
-		if st := t.state.Load(); st != before {
+		if st := t.state.Load(); st != before && st.entry != nil {
 			s.log.Info("certificate taken over from another gateway", "host", t.name, "not_after", st.entry.leaf.NotAfter)
 		}
 	}

@@ -46,6 +46,7 @@ type state struct {
 // flight is work on a managed certificate under way.
 type flight struct {
 	done   chan struct{} // closed when it is over
+	ready  chan struct{} // closed when there is something to show although work goes on
 	forced bool          // a new certificate is made even if the old one is good
 }
 
@@ -62,6 +63,28 @@ func (m *managed) busy() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.flight != nil
+}
+
+// inherit takes over the certificates of old that are of the same kinds of keys.
+func (s *subject) inherit(old *subject) {
+	for i, m := range s.certs {
+		for _, o := range old.certs {
+			if o.kind == m.kind {
+				s.certs[i] = o
+			}
+		}
+	}
+}
+
+// moveIn makes what was stored in another place be stored in the new one too.
+func (s *subject) moveIn() {
+	for _, m := range s.certs {
+		for st := m.state.Load(); st != nil && st.entry != nil; st = m.state.Load() {
+			if m.state.CompareAndSwap(st, st.with(func(n *state) { n.unsaved, n.err, n.retryAt = true, nil, time.Time{} })) {
+				break
+			}
+		}
+	}
 }
 
 // fits reports whether the subject has the certificates that w wants.

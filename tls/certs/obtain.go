@@ -42,7 +42,7 @@ func (s *Store) start(ctx context.Context, t task, force bool) *flight {
 		t.mu.Lock()
 		f := t.flight
 		if f == nil {
-			f = &flight{done: make(chan struct{}), forced: force}
+			f = &flight{done: make(chan struct{}), ready: make(chan struct{}), forced: force}
 			t.flight = f
 			t.mu.Unlock()
 			s.fly(t, f)
@@ -73,7 +73,7 @@ func (s *Store) fly(t task, f *flight) {
 			close(f.done)
 			s.touch(loopRenew)
 		}()
-		s.obtain(s.life, t, f.forced)
+		s.obtain(s.life, t, f)
 	}
 	if t.want.local() {
 		work()
@@ -89,9 +89,9 @@ func (s *Store) fly(t task, f *flight) {
 
 // obtain brings t up to date: by what is in the storage, or by an order. What
 // comes of it is t's state.
-func (s *Store) obtain(ctx context.Context, t task, force bool) {
+func (s *Store) obtain(ctx context.Context, t task, f *flight) {
 	if t.want.local() {
-		if force || t.state.Load().due(t.want, time.Now()) { // or whoever was first has made it
+		if f.forced || t.state.Load().due(t.want, time.Now()) { // or whoever was first has made it
 			s.order(ctx, t)
 		}
 		return
@@ -104,18 +104,24 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 	if st := t.state.Load(); before == nil && st != nil && st.entry != nil {
 		s.sayLoaded(t, st)
 	}
-	if !force && !t.state.Load().due(t.want, time.Now()) {
+	if st := t.state.Load(); st != nil && st.entry != nil {
+		close(f.ready)
+	}
+	if !f.forced && !t.state.Load().due(t.want, time.Now()) {
+		return
+	}
+	if !t.listed && !f.forced && !s.mayGoOn(ctx, t, before) {
 		return
 	}
 	// The place comes before the lock, so that locks are held, and waited for, by
 	// those alone who can go on.
 	select {
-	case s.room <- struct{}{}:
-		defer func() { <-s.room }()
+	case t.want.authorities[0].room <- struct{}{}:
+		defer func() { <-t.want.authorities[0].room }()
 	case <-ctx.Done():
 		return
 	}
-	if !force && !t.state.Load().due(t.want, time.Now()) {
+	if !f.forced && !t.state.Load().due(t.want, time.Now()) {
 		return
 	}
 	unlock, err := s.turn(ctx, t)
@@ -130,7 +136,7 @@ func (s *Store) obtain(ctx context.Context, t task, force bool) {
 		return
 	}
 	defer unlock()
-	if force || !s.heldBack(ctx, t) {
+	if f.forced || !s.heldBack(ctx, t) {
 		s.order(ctx, t)
 	}
 }
@@ -317,6 +323,9 @@ func (s *Store) save(ctx context.Context, t task) {
 		s.log.Error("certificate is served but could not be stored: a restart would lose it", "host", t.name, "err", err, "retry_in", saveRetry.String())
 		t.state.CompareAndSwap(st, st.with(func(n *state) { n.err, n.retryAt = fmt.Errorf("storage: %w", err), time.Now().Add(saveRetry) }))
 		return
+	}
+	if v := s.view.Load(); v != nil && v.set.storage != nil && v.set.storage != t.set.storage {
+		return // a reload has replaced the storage meanwhile: the loop stores it there
 	}
 	if st.err != nil {
 		s.log.Info("certificate is stored now", "host", t.name)

@@ -115,13 +115,9 @@ func (s *Store) renewOne(ctx context.Context, t task) time.Time {
 		if !st.due(t.want, now) {
 			return st.nextRenewal()
 		}
-		if !t.listed {
-			if err := s.askAgain(ctx, t); unanswered(err) {
-				return now.Add(askRetry)
-			} else if err != nil {
-				s.visitors.drop(t.name)
-				return now.Add(renewPoll)
-			}
+		if !t.listed && t.want.ask == nil {
+			s.visitors.drop(t.name)
+			return now.Add(renewPoll)
 		}
 	} else if !t.listed {
 		return now.Add(renewPoll) // whoever wants it comes again
@@ -161,15 +157,43 @@ func (s *Store) askWhen(ctx context.Context, t task, st *state) *state {
 // askRetry is how long a renewal waits for an app that could not be asked.
 const askRetry = time.Minute
 
-// errLocal: certificates of the local authority are made when somebody asks.
-var errLocal = errors.New("not renewed beforehand")
+// mayGoOn reports whether work on a name that a client has brought goes on: a new
+// order for one that has failed counts as one of the hour, and a renewal needs
+// permission again. Before is what t had when work began.
+func (s *Store) mayGoOn(ctx context.Context, t task, before *state) bool {
+	var err error
+	switch {
+	case before == nil || t.want.ask == nil:
+		return true
+	case before.entry == nil:
+		if s.mayOrder(t.set, t.name) {
+			return true
+		}
+		err = errors.New("no more certificates on demand in this hour: see tls.on_demand.rate")
+	default:
+		select {
+		case s.asking <- struct{}{}:
+			err = s.askAgain(ctx, t)
+			<-s.asking
+		case <-ctx.Done():
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		if !unanswered(err) {
+			s.visitors.drop(t.name)
+			return false
+		}
+	}
+	old := t.state.Load()
+	t.state.CompareAndSwap(old, old.with(func(n *state) { n.err, n.retryAt = err, time.Now().Add(askRetry) }))
+	return false
+}
 
 // askAgain asks for permission before the certificate of a name that a client has
 // brought is renewed.
 func (s *Store) askAgain(ctx context.Context, t task) error {
-	if t.want.ask == nil {
-		return errLocal
-	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	s.counts.asks.Add(1)

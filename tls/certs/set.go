@@ -207,7 +207,7 @@ func (s *Store) authority(ctx context.Context, set, old *Set, name string) (*aut
 	if len(keys) == 0 {
 		keys = []string{keyP256}
 	}
-	return &authority{name: name, id: id, issuer: issuer, keys: slices.Clone(keys), settings: string(settings)}, nil
+	return &authority{name: name, id: id, issuer: issuer, keys: slices.Clone(keys), settings: string(settings), room: make(chan struct{}, ordersAtOnce)}, nil
 }
 
 // localAuthority opens the local authority of the storage. One that has been read
@@ -225,7 +225,7 @@ func (s *Store) localAuthority(ctx context.Context, set, old *Set) (*authority, 
 		}
 		if err != nil {
 			s.log.Error("local authority cannot be read yet: local names have no certificate until it can", "err", err)
-			a.id, a.issuer = string(KindInternal)+" unread", &lateCA{storage: set.storage}
+			a.id, a.issuer = string(KindInternal)+" unread", &lateCA{storage: set.storage, turn: make(chan struct{}, 1)}
 			return a, nil
 		}
 		if ca.Made() {

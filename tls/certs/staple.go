@@ -114,6 +114,9 @@ func (s *Store) stapleOne(ctx context.Context, e *entry) {
 	}
 	switch {
 	case ctx.Err() != nil:
+	case next.state == OCSPRevoked && err == nil && e.pair.Cert == "":
+		s.log.Error("certificate is revoked, another one is ordered", e.about(), "revoked_at", resp.RevokedAt)
+		s.touch(loopRenew)
 	case next.state == OCSPRevoked && err == nil:
 		s.log.Error("certificate is revoked: replace it", e.about(), "revoked_at", resp.RevokedAt)
 	case err != nil:

@@ -43,7 +43,7 @@ type Store struct {
 	changed  [3]chan struct{} // each wakes one of the loops of Run; capacity 1
 	visitors *visitors
 	interims interims
-	room     chan struct{} // one for each order that is under way
+	asking   chan struct{} // one for each question about a renewal that is under way
 
 	// life is the context of work that handshakes begin and do not wait for; it
 	// ends with Run, which waits for flights.
@@ -94,7 +94,7 @@ func New(setup Setup) *Store {
 	}
 	s := &Store{
 		setup: setup, log: setup.Log, web: setup.Web,
-		visitors: newVisitors(), room: make(chan struct{}, ordersAtOnce),
+		visitors: newVisitors(), asking: make(chan struct{}, asksAtOnce),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	for i := range s.changed {
@@ -118,8 +118,11 @@ func (s *Store) Swap(set *Set) {
 	next := &view{set: set, index: newIndex(set.entries), subjects: make(map[string]*subject, len(wanted)), wild: map[string]*subject{}, wanted: wanted}
 	for name, w := range wanted {
 		sub := old[name]
-		if sub == nil || !sub.fits(w) || !sub.usable(w) {
+		if had := sub; had == nil || !had.fits(w) || !had.usable(w) {
 			sub = newSubject(name, true, w.keys())
+			if had != nil && had.usable(w) {
+				sub.inherit(had)
+			}
 		}
 		next.subjects[name] = sub
 		if name[0] == '*' {
@@ -129,6 +132,7 @@ func (s *Store) Swap(set *Set) {
 	next.address = onlyAddress(wanted)
 	if v := s.view.Load(); v != nil && v.set.storage != nil && v.set.storage != set.storage {
 		next.moveIn()
+		s.visitors.moveIn(set)
 	}
 	s.visitors.retain(set)
 	s.handshakes.use(set.storage, set.options)
@@ -138,10 +142,17 @@ func (s *Store) Swap(set *Set) {
 // moveIn makes what was stored in another place be stored in the new one too.
 func (v *view) moveIn() {
 	for name, sub := range v.subjects {
-		for _, m := range sub.certs {
-			if st := m.state.Load(); st != nil && st.entry != nil && !v.wanted[name].local() {
-				m.state.CompareAndSwap(st, st.with(func(n *state) { n.unsaved, n.err, n.retryAt = true, nil, time.Time{} }))
-			}
+		if !v.wanted[name].local() {
+			sub.moveIn()
+		}
+	}
+}
+
+// moveIn is that of the view, for names that clients have brought.
+func (v *visitors) moveIn(set *Set) {
+	for _, sub := range v.all() {
+		if w := set.wanted(sub.name); w != nil && !w.local() {
+			sub.moveIn()
 		}
 	}
 }
@@ -328,6 +339,7 @@ func (s *Store) waitFor(ctx context.Context, v *view, sub *subject, w *want) err
 		f := s.start(ctx, task{managed: m, want: w, set: v.set, listed: sub.listed}, false)
 		select {
 		case <-f.done:
+		case <-f.ready:
 		case <-timeout:
 			return errors.New("the certificate is being ordered")
 		case <-ctx.Done():

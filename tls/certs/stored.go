@@ -82,6 +82,9 @@ func loadStored(ctx context.Context, st Storage, name, kind string) (stored, err
 	if err == nil {
 		err = s.cert.Leaf.VerifyHostname(hostToVerify(name))
 	}
+	if err == nil {
+		_, err = issuedEntry(s.cert) // reads the rest of the chain
+	}
 	if err != nil {
 		return stored{}, fmt.Errorf("%w: %s: %w", errBroken, certificateKey(name, kind), err)
 	}

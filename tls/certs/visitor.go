@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -230,8 +231,10 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 	defer cancel()
 	s.counts.asks.Add(1)
 	err := w.ask(ctx, name)
-	if unanswered(err) && s.kept(context.WithoutCancel(ctx), v, name, w) {
-		err = nil // it was allowed before, and nobody says no
+	if unanswered(err) {
+		if kept, _ := s.kept(context.WithoutCancel(ctx), v, name, w); kept {
+			err = nil // it was allowed before, and nobody says no
+		}
 	}
 	if err != nil {
 		s.counts.denied.Add(1)
@@ -243,25 +246,35 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 		s.log.Debug("no certificate for a name that is not allowed", "host", name, "err", err)
 		return false
 	}
-	if s.kept(ctx, v, name, w) {
-		s.visitors.admit(name, w)
-		return true
+	kept, err := s.kept(context.WithoutCancel(ctx), v, name, w)
+	if err != nil {
+		s.visitors.deny(name, silentLife)
+		s.log.Debug("storage does not say whether there is a certificate", "host", name, "err", err)
+		return false
 	}
-	rate := v.set.options.OnDemand.Rate
+	if !kept && !s.mayOrder(v.set, name) {
+		s.visitors.deny(name, time.Minute)
+		return false
+	}
+	s.visitors.admit(name, w)
+	return true
+}
+
+// mayOrder counts an order for a name that a client has brought, unless the hour
+// has had its share.
+func (s *Store) mayOrder(set *Set, name string) bool {
+	rate := set.options.OnDemand.Rate
 	if rate <= 0 {
 		rate = defaultRate
 	}
 	ok, say := s.visitors.allowOrder(rate)
 	if !ok {
 		s.counts.limited.Add(1)
-		s.visitors.deny(name, time.Minute)
 		if say {
 			s.log.Error("no more certificates on demand in this hour: raise tls.on_demand.rate if this is not an attack", "host", name, "rate", rate)
 		}
-		return false
 	}
-	s.visitors.admit(name, w)
-	return true
+	return ok
 }
 
 // unanswered reports whether err means that nobody said no: the app could not be
@@ -272,14 +285,17 @@ func unanswered(err error) bool {
 }
 
 // kept reports whether the storage has the certificates of name, so that it needs
-// no order.
-func (s *Store) kept(ctx context.Context, v *view, name string, w *want) bool {
+// no order. The error is one of the storage.
+func (s *Store) kept(ctx context.Context, v *view, name string, w *want) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	for _, kind := range w.keys() {
 		if _, err := loadStored(ctx, v.set.storage, name, kind); err != nil {
-			return false
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBroken) {
+				err = nil
+			}
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }
