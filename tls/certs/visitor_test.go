@@ -18,9 +18,9 @@ import (
 // doorman answers questions for permission.
 type doorman struct {
 	asked atomic.Int64
-	takes time.Duration
 
 	mu    sync.Mutex // guards the fields below
+	takes time.Duration
 	allow func(name string) bool
 	down  bool
 }
@@ -33,9 +33,12 @@ func (d *doorman) set(down bool) {
 
 func (d *doorman) ask(ctx context.Context, name string) error {
 	d.asked.Add(1)
-	if d.takes > 0 {
+	d.mu.Lock()
+	takes := d.takes
+	d.mu.Unlock()
+	if takes > 0 {
 		select {
-		case <-time.After(d.takes):
+		case <-time.After(takes):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
