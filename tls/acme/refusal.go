@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	maxDetail          = 400 // bytes of what an authority says
-	maxWord            = 200 // bytes of a name, a type or a URL that an authority says
-	lateWait           = 15 * time.Minute
+	maxDetail          = 400              // bytes of what an authority says
+	maxWord            = 200              // bytes of a name, a type or a URL that an authority says
+	lateWait           = 30 * time.Second // and four times longer after each failure, by certs.Store
 	problemBadProfile  = acme.ProblemTypeNamespace + "invalidProfile"
 	challengeUnknown   = ""
 	cureOtherChallenge = "or use the challenge dns-01"

@@ -382,11 +382,12 @@ func backOff(failures int, err error) time.Duration {
 	case errors.As(err, &st):
 		most = maxStorage
 	}
+	if refused && !no.Wait.IsZero() { // the authority, or who speaks with it, knows best
+		said := max(time.Until(no.Wait), failedBackOff)
+		return min(said<<min(2*max(failures-1, 0), 12), max(said, maxBackOff), maxSetback)
+	}
 	wait := min(first<<min(max(failures-1, 0), 12), most)
 	wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
-	if refused {
-		wait = max(wait, time.Until(no.Wait))
-	}
 	return min(wait, maxSetback)
 }
 
