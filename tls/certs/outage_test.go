@@ -92,15 +92,7 @@ func TestAppThatIsSilentDoesNotHoldUpTheOthers(t *testing.T) {
 		r, d := newRemote(t), &doorman{}
 		r.life = 9 * time.Hour
 		o := certs.Options{Storage: storage(t), OnDemand: certs.OnDemandOptions{Rate: 100000, Ask: "https://app.example.com/allowed"}}
-		s := certs.New(r.setup(&j))
-		p := plan(o, "", "a.example.com")
-		p.Ask = d.ask
-		set, err := s.Build(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Swap(set)
-		run(t, s.RunPolling)
+		s := onDemand(t, r, &j, d, o, "a.example.com")
 		for i := range 300 {
 			asked(t, s, r, fmt.Sprintf("n%d.customer.net", i))
 		}
@@ -138,15 +130,7 @@ func TestSilentAppIsNotAskedAtEveryWakeUp(t *testing.T) {
 		r, d := newRemote(t), &doorman{}
 		r.life = 9 * time.Hour
 		o := certs.Options{Storage: storage(t), OnDemand: certs.OnDemandOptions{Rate: 100000, Ask: "https://app.example.com/allowed"}}
-		s := certs.New(r.setup(&j))
-		p := plan(o, "", "localhost")
-		p.Ask = d.ask
-		set, err := s.Build(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Swap(set)
-		run(t, s.RunPolling)
+		s := onDemand(t, r, &j, d, o, "localhost")
 		for i := range 20 {
 			asked(t, s, r, fmt.Sprintf("n%d.customer.net", i))
 		}

@@ -54,15 +54,16 @@ func (d *doorman) ask(ctx context.Context, name string) error {
 	return nil
 }
 
-// onDemand is a running Store of a site that answers for every name.
-func onDemand(t *testing.T, r *remote, j *journal, d *doorman, o certs.Options) *certs.Store {
+// onDemand is a running Store of a site that answers for every name, hosts among
+// them.
+func onDemand(t *testing.T, r *remote, j *journal, d *doorman, o certs.Options, hosts ...string) *certs.Store {
 	t.Helper()
 	if o.Storage == "" {
 		o.Storage = storage(t)
 	}
 	o.OnDemand.Ask = "https://app.example.com/allowed"
 	s := certs.New(r.setup(j))
-	p := plan(o, "")
+	p := plan(o, append(hosts, "")...)
 	p.Ask = d.ask
 	set, err := s.Build(t.Context(), p)
 	if err != nil {
@@ -283,14 +284,7 @@ func TestLocalNamesDoNotPushOutCustomers(t *testing.T) {
 		var j journal
 		r, d := newRemote(t), &doorman{}
 		o := certs.Options{Storage: storage(t), OnDemand: certs.OnDemandOptions{Ask: "https://app.example.com/allowed", Rate: 10_000}}
-		s := certs.New(r.setup(&j))
-		p := certs.Plan{Options: o, Sites: []certs.Site{{Hosts: []string{"*.localhost"}}, {Hosts: []string{""}}}, Ask: d.ask}
-		set, err := s.Build(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Swap(set)
-		run(t, s.RunPolling)
+		s := onDemand(t, r, &j, d, o, "*.localhost")
 		for i := range 200 {
 			asked(t, s, r, fmt.Sprintf("shop%d.customer.net", i))
 		}

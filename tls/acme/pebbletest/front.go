@@ -156,9 +156,14 @@ func (c *CA) faulty(next http.Handler) http.Handler {
 // lost is where answers go that nobody gets.
 type lost struct{ header http.Header }
 
-func (l lost) Header() http.Header         { return l.header }
+// Header implements http.ResponseWriter.
+func (l lost) Header() http.Header { return l.header }
+
+// Write implements http.ResponseWriter.
 func (l lost) Write(b []byte) (int, error) { return len(b), nil }
-func (l lost) WriteHeader(int)             {}
+
+// WriteHeader implements http.ResponseWriter.
+func (l lost) WriteHeader(int) {}
 
 // more replaces fields of an answer.
 type more struct {
