@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"headgate/routing"
+	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
 
@@ -30,6 +31,7 @@ func (g *generation) atPool(u *url.URL) func(ctx context.Context, name string) (
 		r := (&http.Request{Method: http.MethodGet}).WithContext(ctx)
 		x := &exchange{r: r, id: requestID(r)}
 		x.req = askRequest(u, path, host, name, x.id)
+		x.asked.Client, x.asked.Priority = x.client.Addr(), upstream.PriorityHigh // a handshake waits for it
 		ans, err := (&passTo{pool: p}).send(x)
 		if err != nil {
 			return 0, errors.New(upstreamFailure(err).cause)

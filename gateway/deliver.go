@@ -11,17 +11,26 @@ import (
 	"headgate/gateway/relay"
 	"headgate/gateway/tracing"
 	"headgate/upstream"
-	"headgate/upstream/uwsgi"
 )
 
 // answer is a worker's response with the lease that it keeps busy.
 type answer struct {
-	*uwsgi.Response
+	response
 	x     *exchange
 	lease upstream.Lease[*backend]
 	begun time.Time
 	span  *tracing.Span
 	freed bool
+	err   error // why the body ended early
+}
+
+// Read reads the body and keeps in mind why it ended.
+func (a *answer) Read(p []byte) (n int, err error) {
+	n, err = a.Body.Read(p)
+	if err != nil && err != io.EOF {
+		a.err = err
+	}
+	return n, err
 }
 
 // free gives the worker's slot back; what the body has in memory can still be
@@ -33,7 +42,11 @@ func (a *answer) free() {
 		a.x.entry.Worker += now.Sub(a.begun)
 		a.span.Finish(now, "", nil)
 		a.lease.Transport().counters.End()
-		a.lease.Release()
+		if a.err != nil {
+			a.lease.Fail(a.err)
+		} else {
+			a.lease.Release()
+		}
 	}
 }
 
@@ -60,7 +73,7 @@ func (x *exchange) deliver(a *answer) {
 	}
 	buf := x.d.g.buffers.get()
 	defer x.d.g.buffers.put(buf)
-	n, err := readSome(a.Body, buf[:])
+	n, err := readSome(a, buf[:])
 	switch {
 	case err != nil && err != io.EOF: // the client has nothing yet: it gets the reason
 		a.close()
@@ -93,6 +106,9 @@ func (x *exchange) takeHead(a *answer) *failure {
 			cause: "the app answered with X-Accel-Redirect, which headgate does not support yet",
 			cure:  "let the app send the file itself",
 		}
+	}
+	if value := a.lease.Cookie(); value != "" {
+		x.stick(value)
 	}
 	delete(h, "X-Accel-Expires")
 	delete(h, "X-Accel-Limit-Rate")
@@ -135,7 +151,7 @@ func (x *exchange) deliverWhole(a *answer, first []byte, end error) {
 			return
 		}
 		var n int
-		n, end = readSome(a.Body, buf)
+		n, end = readSome(a, buf)
 		first = buf[:n]
 	}
 }
@@ -151,7 +167,7 @@ func (x *exchange) deliverRelayed(a *answer, first []byte) {
 	b := x.d.g.room.New(x.gen.limits.relay)
 	var filling sync.WaitGroup
 	filling.Go(func() {
-		b.Fill(ctx, a.Body) // the error reaches pump behind the bytes
+		b.Fill(ctx, a) // the error reaches pump behind the bytes
 		a.close()
 	})
 	x.allowWrite()
@@ -205,7 +221,7 @@ func (x *exchange) copyInPace(a *answer) {
 	buf := x.d.g.buffers.get()
 	defer x.d.g.buffers.put(buf)
 	for {
-		n, err := a.Body.Read(buf[:])
+		n, err := a.Read(buf[:])
 		if n > 0 {
 			if _, err := x.Write(buf[:n]); err != nil {
 				x.clientGone(err)

@@ -39,7 +39,7 @@ type exchange struct {
 	extra   [10]uwsgi.Var // backs req.Extra
 	extras  int           // of them, those that all attempts share
 	body    requestBody
-	tried   upstream.Tried
+	asked   upstream.Request[*backend] // what the pool knows of it
 	entry   accesslog.Entry
 	started bool // the head of the response is out
 	cut     bool // the response must not end cleanly
@@ -166,6 +166,6 @@ func (x *exchange) describe() {
 	e.Host = x.host
 	e.Path = x.path
 	e.Site = x.site.name
-	e.Retries = max(x.tried.Attempts()-1, 0)
+	e.Retries = max(x.asked.Attempts()-1, 0)
 	e.Aborted = x.cut
 }

@@ -17,9 +17,7 @@ import (
 	"time"
 
 	"headgate/gateway/config"
-	"headgate/gateway/stats"
 	"headgate/routing"
-	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
 
@@ -28,9 +26,11 @@ import (
 // hosts that nobody makes a certificate for, roots of a pool that cannot be read.
 // What works but is hardly meant, such as an expired certificate, goes to log.
 func Check(c *config.Config, log *slog.Logger) error {
-	if _, err := newGeneration(c, stats.NewCounters(), nil, nil); err != nil {
+	gen, err := New(Setup{}).newGeneration(c, nil)
+	if err != nil {
 		return err
 	}
+	gen.change.Discard()
 	if len(c.Listen.HTTPS) > 0 {
 		if err := c.TLS.Check(tlsSites(c), log); err != nil {
 			return tlsError(c, err)
@@ -56,15 +56,16 @@ type Explanation struct {
 // and sends nothing. Headers are lines such as "Name: value". The error is for
 // arguments that make no request.
 func Explain(c *config.Config, method, target string, headers []string) (*Explanation, error) {
-	gen, err := newGeneration(c, stats.NewCounters(), nil, nil)
+	g := New(Setup{})
+	gen, err := g.newGeneration(c, nil)
 	if err != nil {
 		return nil, err
 	}
+	defer gen.change.Discard()
 	r, secure, err := explainRequest(method, target, headers)
 	if err != nil {
 		return nil, err
 	}
-	g := New(Setup{})
 	d := &door{g: g, secure: secure, port: map[bool]string{true: "443", false: "80"}[secure]}
 	if p := r.URL.Port(); p != "" {
 		d.port = p
@@ -90,9 +91,12 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 
 // describe adds the pool and what its workers would see.
 func (e *Explanation) describe(x *exchange, pass *passTo) error {
-	o := x.gen.conf.Pools[pass.pool.Name()].UWSGI
+	c := x.gen.conf.Pools[pass.pool.Name()]
+	o := c.UWSGI
 	e.Pool, e.Dialect = pass.pool.Name(), o.Dialect.String()
-	pass.pool.Each(func(m upstream.Member, _ *backend, _ int64, _ uint64) { e.Members = append(e.Members, m.Address) })
+	for _, m := range c.Members {
+		e.Members = append(e.Members, m.Address)
+	}
 	if x.site.auth != nil && x.r.TLS != nil {
 		sample, err := sampleClient()
 		if err != nil {

@@ -161,16 +161,16 @@ func TestMembersThatCannotBeReached(t *testing.T) {
 		name, addr string
 		want       refusal
 	}{
-		{"socket missing", "unix:" + dir + "/none.sock", refusal{code: 502, cause: "no socket at " + dir + "/none.sock", cure: "is the server running"}},
-		{"nobody listens", "unix:" + stale, refusal{code: 502, cause: "nobody listens at " + stale, cure: "no server behind it"}},
-		{"connection refused", closed.Addr().String(), refusal{code: 502, cause: "connection refused", cure: "is the server running"}},
-		{"backlog full", "unix:" + fullBacklog(t, dir), refusal{code: 502, cause: "listen backlog full for 0.3 s", cure: "slots"}},
+		{"socket missing", "unix:" + dir + "/none.sock", refusal{code: 503, cause: "no socket at " + dir + "/none.sock", cure: "is the server running", retry: true}},
+		{"nobody listens", "unix:" + stale, refusal{code: 503, cause: "nobody listens at " + stale, cure: "no server behind it", retry: true}},
+		{"connection refused", closed.Addr().String(), refusal{code: 503, cause: "connection refused", cure: "is the server running", retry: true}},
+		{"backlog full", "unix:" + fullBacklog(t, dir), refusal{code: 503, cause: "listen backlog full", cure: "slots", retry: true}},
 		{"speaks HTTP", httpAnswers(t), refusal{code: 502, cause: "speak HTTP, not uwsgi", cure: "uwsgi socket"}},
 		{"waits for HTTP", uwsgitest.StartTCP(t, (*uwsgitest.Conn).WaitClosed).Addr().Addr, refusal{code: 504, cause: "no answer within 1.0 s", cure: "a server that waits for HTTP also looks like this"}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			conf := gatewaytest.Conf{Members: []string{f.addr}, Pool: "connect_timeout: 300ms, response_timeout: 1s, retry: {attempts: 1}"}
+			conf := gatewaytest.Conf{Members: []string{f.addr}, Pool: "connect_timeout: 300ms, response_timeout: 1s, retry: {attempts: 1}, queue: {timeout: 300ms}"}
 			g := gatewaytest.Start(t, conf.String())
 			for _, p := range gatewaytest.Protocols() {
 				t.Run(p.String(), func(t *testing.T) {
@@ -250,8 +250,8 @@ func TestSocketThatMayNotBeUsed(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	gatewaytest.Each(t, gatewaytest.Conf{Members: []string{"unix:" + path}}.String(), func(t *testing.T, c *gatewaytest.Client) {
-		refusal{code: 502, cause: "permission denied for the socket " + path, cure: "chmod-socket"}.get(t, c)
+	gatewaytest.Each(t, gatewaytest.Conf{Members: []string{"unix:" + path}, Pool: "queue: {timeout: 100ms}"}.String(), func(t *testing.T, c *gatewaytest.Client) {
+		refusal{code: 503, retry: true, cause: "permission denied for the socket " + path, cure: "chmod-socket"}.get(t, c)
 	})
 }
 

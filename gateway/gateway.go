@@ -18,6 +18,7 @@ import (
 	"headgate/gateway/stats"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
+	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
 
@@ -55,6 +56,7 @@ type Gateway struct {
 	asks      *asks
 	tlsConfig *tls.Config
 	counters  *stats.Counters
+	pools     *pools
 	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
 	room      *relay.Room        // for answers that wait for their clients
 	buffers   buffers
@@ -99,6 +101,7 @@ func New(s Setup) *Gateway {
 		certs:    certs.New(certs.Setup{Storage: s.Storage, ACME: s.ACME, Log: s.Log}),
 		asks:     newAsks(s.Log),
 		counters: stats.NewCounters(),
+		pools:    upstream.NewPools[*backend](s.Log),
 		bodies:   uwsgi.NewSpoolMemory(bodyMemory),
 		room:     relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
 		ready:    make(chan struct{}),
@@ -135,6 +138,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer end()
 	wg.Go(func() { g.certs.Run(background) }) // ends with its context only
+	wg.Go(func() { g.pools.Run(background) }) // likewise
 
 	g.state.Store(stats.StateReady)
 	close(g.ready)

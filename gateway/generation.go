@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -32,8 +31,9 @@ type generation struct {
 	operators forwarded.Trust
 	table     *routing.Table[*site, *route]
 	pools     map[string]*pool
-	nobody    *site  // counts what no site answers
-	unrouted  *route // the limits of a request before its route is known
+	change    *upstream.Change[*backend] // makes the pools be as they are meant to
+	nobody    *site                      // counts what no site answers
+	unrouted  *route                     // the limits of a request before its route is known
 	certs     *certs.Set
 	h3        bool
 	httpsPort string // for redirects: "" is 443
@@ -71,40 +71,64 @@ type route struct {
 // action answers a request. It is called once, with everything decided.
 type action interface{ serve(x *exchange) }
 
-// newGeneration builds what requests read. Pools of old whose options are equal
-// are kept. It opens no socket, and changes nothing of old.
-func newGeneration(c *config.Config, counters *stats.Counters, bodies *uwsgi.SpoolMemory, old *generation) (*generation, error) {
-	g := &generation{
+// newGeneration builds what requests read. It opens no socket, and changes
+// nothing of old. The caller applies its change, or discards it.
+func (g *Gateway) newGeneration(c *config.Config, old *generation) (*generation, error) {
+	gen := &generation{
 		number: 1, at: time.Now(), conf: c, hash: c.Hash(),
 		limits:   newLimits(c.Limits),
 		pools:    make(map[string]*pool, len(c.Pools)),
-		nobody:   &site{name: "-", counters: counters.Site("-")},
+		nobody:   &site{name: "-", counters: g.counters.Site("-")},
 		unrouted: &route{writeIdle: c.Limits.Route.WriteIdleTimeout},
 		h3:       c.Listen.UseHTTP3(),
 		grace:    max(c.Grace, 0),
-		bodies:   bodies,
+		bodies:   g.bodies,
 	}
 	if old != nil {
-		g.number = old.number + 1
+		gen.number = old.number + 1
 	}
 	var err error
-	if g.trust, err = forwarded.ParseTrust(c.Listen.TrustedProxies); err != nil {
+	if gen.trust, err = forwarded.ParseTrust(c.Listen.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
-	if g.operators, err = forwarded.ParseTrust(c.Admin.Operators); err != nil {
+	if gen.operators, err = forwarded.ParseTrust(c.Admin.Operators); err != nil {
 		return nil, fmt.Errorf("admin.operators: %w", err)
 	}
 	if len(c.Listen.HTTPS) > 0 {
 		if _, port, err := net.SplitHostPort(c.Listen.HTTPS[0]); err == nil && port != "443" {
-			g.httpsPort = port
+			gen.httpsPort = port
 		}
 	}
-	for name, p := range c.Pools {
-		if g.pools[name], err = newPool(name, p, counters, old); err != nil {
-			return nil, err
+	if err := gen.buildPools(g); err != nil {
+		return nil, err
+	}
+	if err := gen.buildTable(g.counters); err != nil {
+		gen.change.Discard()
+		return nil, err
+	}
+	return gen, nil
+}
+
+// buildPools makes the pools ready. They change when change is applied.
+func (g *generation) buildPools(of *Gateway) error {
+	specs := make(map[string]upstream.Spec[*backend], len(g.conf.Pools))
+	for name, c := range g.conf.Pools {
+		var err error
+		if specs[name], err = specOf(name, c, g.hostOf(name), of.counters.Pool(name), of.log); err != nil {
+			return err
 		}
 	}
-	return g, g.buildTable(counters)
+	var err error
+	if g.change, err = of.pools.Build(specs); err != nil {
+		return err
+	}
+	for name, c := range g.conf.Pools {
+		if g.pools[name], err = newPool(g.change.Pool(name), c, of.counters.Pool(name)); err != nil {
+			g.change.Discard()
+			return err
+		}
+	}
+	return nil
 }
 
 func newLimits(l config.Limits) limits {
@@ -112,33 +136,6 @@ func newLimits(l config.Limits) limits {
 		headerBytes: int(l.HeaderBytes), headers: l.Headers, uriBytes: int(l.URIBytes),
 		relay: relay.Limits{Memory: int64(l.ResponseMemory), File: int64(l.ResponseFile)},
 	}
-}
-
-// newPool makes a pool, or keeps that of old when nothing about it has changed.
-func newPool(name string, c config.Pool, counters *stats.Counters, old *generation) (*pool, error) {
-	key, err := json.Marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("pool %s: %w", name, err)
-	}
-	if old != nil {
-		if p := old.pools[name]; p != nil && p.key == string(key) {
-			return p, nil
-		}
-	}
-	members := make([]upstream.Member, len(c.Members))
-	for i, m := range c.Members {
-		members[i] = upstream.Member{Address: m.Address}
-	}
-	p := &pool{key: string(key), counters: counters.Pool(name)}
-	p.Pool, err = upstream.NewPool(name, c.Upstream, members, func(m upstream.Member) (*backend, error) {
-		addr, err := uwsgi.ParseAddress(m.Address)
-		if err != nil {
-			return nil, err
-		}
-		t, err := uwsgi.NewTransport(addr, c.UWSGI)
-		return &backend{Transport: t, counters: p.counters.Member(m.Address)}, err
-	})
-	return p, err
 }
 
 func (g *generation) buildTable(counters *stats.Counters) error {
@@ -194,7 +191,7 @@ func (g *generation) newRoute(c config.Route) (*route, error) {
 	}
 	switch {
 	case c.Pool != "":
-		r.action = &passTo{pool: g.pools[c.Pool]}
+		r.action = &passTo{pool: g.pools[c.Pool], priority: c.Priority, safe: c.Retry == config.RetrySafe, said: newSafe()}
 	case c.Redirect != nil:
 		r.action = redirectTo{status: c.Redirect.Status, to: c.Redirect.To}
 	case c.Respond != nil:

@@ -135,18 +135,18 @@ func TestPageIsWhatTheClientAccepts(t *testing.T) {
 // world, nor to a request that came through a proxy that is not trusted.
 func TestCauseIsForOperators(t *testing.T) {
 	t.Parallel()
-	conf := gatewaytest.Conf{Members: []string{"unix:/nowhere/w.sock"}}
+	conf := gatewaytest.Conf{Members: []string{"unix:/nowhere/w.sock"}, Pool: "queue: {timeout: 50ms}"}
 	gatewaytest.Each(t, conf.String(), func(t *testing.T, c *gatewaytest.Client) {
 		for _, header := range []string{"X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 proxy"} {
 			got := c.Get("/", header)
-			if got.Code != 502 || strings.Contains(got.Body, "nowhere") || strings.Contains(got.Body, "hint") || !strings.Contains(got.Body, got.ID) {
+			if got.Code != 503 || strings.Contains(got.Body, "nowhere") || strings.Contains(got.Body, "hint") || !strings.Contains(got.Body, got.ID) {
 				t.Errorf("%s: got %d %q", header, got.Code, got.Body)
 			}
 		}
 	})
 	conf.More = `admin: {operators: ["192.0.2.0/24"]}`
 	gatewaytest.Each(t, conf.String(), func(t *testing.T, c *gatewaytest.Client) {
-		if got := c.Get("/"); got.Code != 502 || strings.Contains(got.Body, "nowhere") {
+		if got := c.Get("/"); got.Code != 503 || strings.Contains(got.Body, "nowhere") {
 			t.Errorf("got %d %q", got.Code, got.Body)
 		}
 	})

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,21 +14,12 @@ import (
 	"headgate/upstream/uwsgi"
 )
 
-// backend is what a pool has of each member: how to speak to it, and what to
-// count.
-type backend struct {
-	*uwsgi.Transport
-	counters *stats.MemberCounters
-}
-
 // passTo is the action of a route that passes requests to a pool.
-type passTo struct{ pool *pool }
-
-// pool is one pool of a generation. What is equal in the next one is kept.
-type pool struct {
-	*upstream.Pool[*backend]
-	key      string // everything it was made from
-	counters *stats.PoolCounters
+type passTo struct {
+	pool     *pool
+	priority upstream.Priority
+	safe     bool      // every request may run twice
+	said     *safeList // of which the app has said so
 }
 
 func (a *passTo) serve(x *exchange) {
@@ -39,6 +29,7 @@ func (a *passTo) serve(x *exchange) {
 		return
 	}
 	x.describeRequest()
+	a.ask(x)
 	ans, err := a.send(x)
 	if err != nil {
 		x.fail(x.sendFailure(err))
@@ -50,9 +41,8 @@ func (a *passTo) serve(x *exchange) {
 // sendFailure is upstreamFailure, but knows whose fault it was when the body of
 // the request ended early.
 func (x *exchange) sendFailure(err error) *failure {
-	var e *uwsgi.Error
-	if errors.As(err, &e) && e.Kind == uwsgi.KindBody && e.Err != nil {
-		return x.bodyFailure(e.Err)
+	if e, ok := memberErrorOf(err); ok && e.kind == "body" && e.err != nil {
+		return x.bodyFailure(e.err)
 	}
 	f := upstreamFailure(err)
 	if tooLarge(err) {
@@ -155,6 +145,24 @@ func (x *exchange) interim(status int, header http.Header) {
 	clear(h)
 }
 
+// ask says what the pool must know of the request.
+func (a *passTo) ask(x *exchange) {
+	q := &x.asked
+	q.Client, q.Priority = x.client.Addr(), a.priority
+	if a.pool.cookie != "" {
+		if c, err := x.r.Cookie(a.pool.cookie); err == nil {
+			q.Sticky = c.Value
+		}
+	}
+	if a.pool.hash != nil {
+		key, err := a.pool.hash.String(x.view())
+		if err != nil {
+			x.d.g.log.Debug("balance.hash has no value", "request", x.id, "err", err)
+		}
+		q.Key = upstream.HashKey(key)
+	}
+}
+
 // send gives the request to a member, and to another if the first provably did
 // not run it, or it may run twice. The caller closes the answer.
 func (a *passTo) send(x *exchange) (*answer, error) {
@@ -165,15 +173,19 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 		if err == nil {
 			return ans, nil
 		}
-		took := x.entry.Worker - before
-		wait, again := a.pool.Options().Retry.Again(&x.tried, err, took, uwsgi.Idempotent(x.r.Method), x.replayable())
-		tried := x.tried.Attempts() >= a.pool.Members() // there is nobody else to ask
-		if !again || tried && tooLarge(err) || !x.rewind() {
+		if tooLarge(err) && !a.pool.Fresh(&x.asked) { // there is nobody else to ask
 			return nil, err
 		}
-		a.pool.counters.Retry()
-		if tried && !sleep(ctx, wait) {
+		sent := x.asked.Attempts()
+		again := a.pool.Retry(ctx, &x.asked, upstream.Attempt{
+			Err: err, Took: x.entry.Worker - before,
+			Idempotent: uwsgi.Idempotent(x.r.Method) || a.safe || a.said.has(x.r.Method, x.path), Replayable: x.replayable(),
+		})
+		if !again || !x.rewind() {
 			return nil, err
+		}
+		if sent == x.asked.Attempts() {
+			a.pool.counters.Retry()
 		}
 	}
 }
@@ -181,7 +193,7 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 // try waits for a slot and gives the request to its member.
 func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 	queued := time.Now()
-	lease, err := a.pool.Acquire(ctx, &x.tried)
+	lease, err := a.pool.Acquire(ctx, &x.asked)
 	begun := time.Now()
 	waited := begun.Sub(queued)
 	x.entry.Queue += waited
@@ -196,7 +208,7 @@ func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 	x.traceTo(span)
 	b := lease.Transport()
 	b.counters.Begin()
-	resp, err := b.Do(ctx, &x.req)
+	resp, err := b.do(ctx, x)
 	if err != nil {
 		ended := time.Now()
 		x.entry.Worker += ended.Sub(begun)
@@ -204,10 +216,12 @@ func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 		span.Finish(ended, kind.String(), err)
 		b.counters.End()
 		b.counters.Fail(kind)
-		lease.Release()
+		lease.Fail(err)
 		return nil, err
 	}
-	return &answer{Response: resp, x: x, lease: lease, begun: begun, span: span}, nil
+	lease.Answered(resp.Status)
+	a.said.learn(x.r.Method, x.path, resp.Header)
+	return &answer{response: resp, x: x, lease: lease, begun: begun, span: span}, nil
 }
 
 // traceTo makes span the parent of what the app records. Without one, what the
@@ -224,19 +238,6 @@ func (x *exchange) traceTo(span *tracing.Span) {
 	}
 }
 
-func tooLarge(err error) bool {
-	var e *uwsgi.Error
-	return errors.As(err, &e) && e.Kind == uwsgi.KindTooLarge
-}
-
-func failureOf(err error) stats.Failure {
-	var e *uwsgi.Error
-	if errors.As(err, &e) {
-		return stats.FailureNamed(e.Kind.String())
-	}
-	return stats.FailureOther
-}
-
 // replayable reports that the whole request is still at hand.
 func (x *exchange) replayable() bool { return x.req.Body == nil || x.req.Rewind != nil }
 
@@ -247,17 +248,6 @@ func (x *exchange) rewind() bool {
 	body, err := x.req.Rewind()
 	x.req.Body = body
 	return err == nil
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // upgradeWanted returns the protocol that the client asks to switch to, "" for

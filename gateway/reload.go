@@ -10,7 +10,6 @@ import (
 	"headgate/gateway/config"
 	"headgate/gateway/stats"
 	"headgate/tls/certs"
-	"headgate/upstream"
 )
 
 // Reload reads the configuration and builds everything new from it first:
@@ -49,13 +48,14 @@ func (g *Gateway) reload(ctx context.Context) error {
 		return err
 	}
 	old := g.current.Load()
-	gen, err := newGeneration(c, g.counters, g.bodies, old)
+	gen, err := g.newGeneration(c, old)
 	if err != nil {
 		return err
 	}
 	if len(c.Listen.HTTPS) > 0 {
 		plan := certs.Plan{Options: c.TLS, Sites: tlsSites(c), Ask: g.asks.of(gen)}
 		if gen.certs, err = g.certs.Build(ctx, plan); err != nil {
+			gen.change.Discard()
 			return tlsError(c, err)
 		}
 	}
@@ -64,6 +64,7 @@ func (g *Gateway) reload(ctx context.Context) error {
 		if gen.certs != nil {
 			g.certs.Discard(gen.certs)
 		}
+		gen.change.Discard()
 		return err
 	}
 	g.swap(gen, old, opened)
@@ -159,6 +160,7 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	if gen.httpsPort == "0" { // any free one: now it is known which
 		gen.httpsPort = portOf(gen.conf.Listen.HTTPS[0], g.doors, opened.doors)
 	}
+	gen.change.Apply()
 	g.current.Store(gen)
 	want := wanted(gen.conf)
 	var stay, gone []*door
@@ -189,7 +191,6 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 		g.retiring.Go(func() { g.retire(d, gen.grace) })
 	}
 	if old != nil {
-		g.retirePools(gen, old)
 		g.log.Info("configuration reloaded", "generation", gen.number, "hash", gen.hash)
 	}
 	g.counters.Retain(gen.siteNames(), slices.Collect(maps.Keys(gen.pools)))
@@ -223,14 +224,4 @@ func (g *Gateway) retire(d *door, grace time.Duration) {
 	d.shutdown(ctx) // what is still running then is cut
 	d.close()
 	g.log.Info("listener closed", "listener", d.address)
-}
-
-// retirePools closes the idle connections of pools that gen does not have. Those
-// in use end with their requests.
-func (g *Gateway) retirePools(gen, old *generation) {
-	for name, p := range old.pools {
-		if gen.pools[name] != p {
-			p.Each(func(_ upstream.Member, b *backend, _ int64, _ uint64) { b.CloseIdle() })
-		}
-	}
 }

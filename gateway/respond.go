@@ -1,17 +1,12 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
-
-	"headgate/upstream"
-	"headgate/upstream/uwsgi"
 )
 
 // failure is why a request is answered by the gateway itself.
@@ -142,48 +137,3 @@ h1{font-size:1.4em}code{color:#666}@media(prefers-color-scheme:dark){body{color:
 {{end}}{{with .Cure}}<p><b>Hint:</b> {{.}}</p>
 {{end}}<p><code>request {{.Request}}</code></p></body></html>
 `))
-
-// upstreamFailure maps what a pool or a member reported to an answer. It is the
-// one place in which errors of the upstream become statuses.
-func upstreamFailure(err error) *failure {
-	f := &failure{status: http.StatusBadGateway, kind: "other", cause: err.Error(), err: err}
-	var e *uwsgi.Error
-	switch {
-	case errors.As(err, &e):
-		fromMember(f, e)
-	case errors.Is(err, upstream.ErrQueueFull):
-		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "queue_full", 1
-		f.cause, f.cure = "too many requests wait for a worker", "add workers, or raise queue.limit"
-	case errors.Is(err, upstream.ErrQueueTimeout):
-		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "queue_timeout", 1
-		f.cause, f.cure = "no worker became free in time", "add workers, or raise queue.timeout"
-	case errors.Is(err, upstream.ErrNoMembers):
-		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "no_member", 5
-		f.cause = "the pool has no members"
-	case errors.Is(err, context.Canceled):
-		f.status, f.kind, f.cause = statusClientGone, "canceled", "the client went away"
-	}
-	return f
-}
-
-// statusClientGone is logged when the client left before the answer; nginx
-// gives it the same number. Nobody receives it.
-const statusClientGone = 499
-
-func fromMember(f *failure, e *uwsgi.Error) {
-	f.kind, f.cause, f.cure, f.err = e.Kind.String(), e.Cause, e.Cure, e.Err
-	if e.Addr != "" {
-		f.cause = "member " + e.Addr + ": " + e.Cause
-	}
-	switch e.Kind {
-	case uwsgi.KindTooLarge:
-		f.status = http.StatusRequestHeaderFieldsTooLarge
-		f.cause = e.Cause
-	case uwsgi.KindTimeout:
-		f.status = http.StatusGatewayTimeout
-	case uwsgi.KindBody:
-		f.status, f.close = http.StatusBadRequest, true
-	case uwsgi.KindCanceled:
-		f.status, f.cause = statusClientGone, "the client went away"
-	}
-}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"headgate/gateway/stats"
@@ -51,30 +52,77 @@ func (g *Gateway) listeners() []stats.Listener {
 	return out
 }
 
-// describeMembers adds what counters cannot know.
+// describeMembers adds what counters cannot know. Who is a member is for the pool
+// to say: counters may have some that are not any more, or not yet.
 func (g *generation) describeMembers(pools []stats.Pool) {
 	for i := range pools {
-		p := g.pools[pools[i].Name]
+		out := &pools[i]
+		p := g.pools[out.Name]
 		if p == nil {
 			continue
 		}
-		pools[i].Queued = int64(p.Queued())
-		p.Each(func(m upstream.Member, b *backend, _ int64, _ uint64) {
-			for j := range pools[i].Members {
-				if out := &pools[i].Members[j]; out.Address == m.Address {
-					out.Dialect = b.Dialect().String()
-					out.Slots = int(p.Options().Slots)
-				}
+		counted := make(map[string]stats.Member, len(out.Members))
+		for _, m := range out.Members {
+			counted[m.Address] = m
+		}
+		s := p.Snapshot()
+		out.Queued, out.PausedUntil, out.Overloaded = int64(s.Queued), s.Paused, s.Overloaded
+		out.Members = describe(s.Members, counted)
+		p.Each(func(m upstream.Member, b *backend) {
+			if j := indexOf(out.Members, m.Address); j >= 0 {
+				out.Members[j].Dialect = b.dialect()
 			}
 		})
 	}
+}
+
+// describe joins what a pool and what the counters know. One that leaves and has
+// come back already is one member.
+func describe(members []upstream.MemberState, counted map[string]stats.Member) []stats.Member {
+	out := make([]stats.Member, 0, len(members))
+	for _, m := range members {
+		d := describeMember(m, counted[m.Address])
+		j := indexOf(out, m.Address)
+		switch {
+		case j < 0:
+			out = append(out, d)
+		case m.State == upstream.StateLeaving:
+			out[j].InFlight += d.InFlight
+		default:
+			d.InFlight += out[j].InFlight
+			out[j] = d
+		}
+	}
+	return out
+}
+
+func describeMember(m upstream.MemberState, counted stats.Member) stats.Member {
+	d := counted
+	d.Address, d.State, d.Cause = m.Address, string(m.State), m.Cause
+	if m.State == upstream.StateEjected {
+		d.Until = m.Since
+	} else {
+		d.Since = m.Since
+	}
+	d.Slots, d.Limit, d.Known = m.Slots, m.Limit, m.Known
+	d.Weight, d.Backup, d.Share = max(m.Weight, 1), m.Backup, m.Share
+	if m.HasLoad {
+		d.Load = &stats.Load{Slots: m.Load.Slots, Accepting: m.Load.Accepting, Busy: m.Load.Busy, Queued: m.Load.Queued}
+	}
+	d.InFlight = int64(m.InFlight) // checks take a slot too
+	return d
+}
+
+// indexOf returns where the member at an address is, below 0 if it is not.
+func indexOf(members []stats.Member, address string) int {
+	return slices.IndexFunc(members, func(m stats.Member) bool { return m.Address == address })
 }
 
 // warnMissing tells of sockets that are not there: a worker that starts after
 // the gateway is no error.
 func (g *Gateway) warnMissing(gen *generation) {
 	for name, p := range gen.pools {
-		p.Each(func(m upstream.Member, _ *backend, _ int64, _ uint64) {
+		p.Each(func(m upstream.Member, _ *backend) {
 			path, ok := strings.CutPrefix(m.Address, "unix:")
 			if !ok || strings.HasPrefix(path, "@") {
 				return

@@ -107,12 +107,12 @@ func TestEarlyAnswerToAStream(t *testing.T) {
 func TestFailureOfAStream(t *testing.T) {
 	t.Parallel()
 	h1s(t, func(t *testing.T, p gatewaytest.Protocol) {
-		conf := gatewaytest.Conf{Members: []string{"unix:/nowhere/w.sock"}, Routes: "{pool: app, request_body: stream}"}
+		conf := gatewaytest.Conf{Members: []string{"unix:/nowhere/w.sock"}, Pool: "queue: {timeout: 100ms}", Routes: "{pool: app, request_body: stream}"}
 		conn, r := dialed(t, alone(t, p, conf))
 		begun := time.Now()
 		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1000\r\n\r\n")
 		got, err := gatewaytest.ReadResponse(r, "POST")
-		if err != nil || got.Code != http.StatusBadGateway || time.Since(begun) > 3*time.Second {
+		if err != nil || got.Code != http.StatusServiceUnavailable || time.Since(begun) > 3*time.Second {
 			t.Errorf("got %v (%v) after %s", got, err, time.Since(begun))
 		}
 	})

@@ -1,25 +1,81 @@
 // Package upstream keeps the pools of members that answer requests: who is
-// there, who has a free slot, who comes next, and whether a failed request may
-// be sent again.
+// there, who has a free slot, who comes next, how each of them fares, and whether
+// a failed request may be sent again.
 //
 // It knows nothing of HTTP or of the uwsgi protocol. A Pool hands out leases on
-// transports of any type T:
+// transports of any type T, which a Driver makes:
 //
-//	pool, err := upstream.NewPool("shop", opts, members, dial)
-//	lease, err := pool.Acquire(ctx, nil) // waits in the queue for a free slot
-//	resp, err := lease.Transport().Do(ctx, req)
-//	lease.Release()
+//	pools := upstream.NewPools[*Transport](log)
+//	go pools.Run(ctx) // sources, checks, members that come back
+//	change, err := pools.Build(map[string]upstream.Spec[*Transport]{"shop": spec})
+//	change.Apply() // or Discard
+//	p, r := pools.Get("shop"), upstream.Request[*Transport]{Client: addr}
+//	lease, err := p.Acquire(ctx, &r)            // waits for a slot
+//	resp, err := lease.Transport().Do(ctx, req) // failed: lease.Fail(err), and again if p.Retry(ctx, &r, attempt)
+//	lease.Answered(resp.Status)                 // the head is in
+//	lease.Release()                             // the member is done
 //
-// # Slots and the queue
+// # Slots
 //
-// A WSGI worker runs one request per core. With a number for slots a member is
-// handed at most so many requests at once, and the rest wait here, first in
-// first out, bounded in length and in time; the worker's own listen backlog
-// stays empty. With slots: auto nothing is held back yet: the kernel's backlog
-// is the queue, and a full one makes the transport wait for its connect timeout.
+// A WSGI worker runs one request per core, and leaves the others in its listen
+// backlog, where neither fairness nor priorities nor deadlines reach them. So a
+// member gets a request only when one of its slots is free. Their number is the
+// configuration's, or a source's, or read from the member's statistics, or
+// counted by what the kernel shows of its backlog, or learned from throughput.
+// What nobody wrote down gets a few more, since a core must not be idle between two
+// requests: at most 5 ms of work where the slots are known. In doubt it errs upwards.
+//
+// # The queue
+//
+// Who finds no slot waits: bounded in number and in time, high priority before
+// normal before low (with one turn in nine for who is passed over), and inside a
+// priority clients in turn, each in the order of its requests. A queue that is
+// full takes a newcomer only in exchange: for the newest of a lower priority, or
+// of the client that has the most in it.
+//
+// First in first out is right for every burst, however long: all are answered,
+// and any other order makes it worse for somebody and better for nobody. It is
+// wrong under overload that lasts, for then everybody is answered just before or
+// just after his time is over. Therefore, from the moment on in which the oldest
+// has used up half of queue.timeout, the newest go first, and the old ones have
+// what is left over. Half of the timeout, because that is the only figure that
+// says how long is too long for this pool: who is taken then has as much time left
+// as he has waited. Not CoDel, which drops what has waited longer than a target:
+// a packet that is dropped is sent again by TCP and slows its sender down, a
+// request that is dropped is an error that a person sees, and a delay that never
+// falls below 5 ms, CoDel's sign of a bad queue, is what 600 clients at 4 slots
+// of 20 ms make who are all served. The comment of lane.overloaded has the numbers.
+//
+// # Balance
+//
+// Of the best class of members that is there (fit; backups; ejected or failing
+// ones; those that the request has been at) one with a free slot is taken by the
+// rule: least busy, with two random choices above 8 members; smooth weighted round
+// robin; random; rendezvous hashing, so that a member's loss moves its own share
+// only; or a signed cookie. A request rather waits for a fit member than goes to
+// one that is not.
+//
+// # Retries
+//
+// The errors of transports say of themselves, by methods, what they prove. What
+// came to no connection was no attempt: it waits in the queue, whatever its
+// method. What provably never ran (Unsent) goes again within attempts, time and
+// the pool's budget, also whatever its method. What may have run goes again once
+// if it may run twice, but never after a timeout.
+//
+// # Health
+//
+// A member that cannot be connected to is away, until a connection succeeds in
+// the background. One that answers badly is ejected: by failures in a row, or when
+// its error rate is far above that of the others; at most half of the members at a
+// time, and never a single one. It comes back by one request at a time, and with a
+// share that grows. Active checks can be added; when all fail, all members are
+// used. The operator can drain members and pause a pool, which outlives reloads.
 //
 // # Limits
 //
-// Members come from the configuration only. There are no health checks and no
-// ejection: a member that refuses is passed over by the request that saw it.
+// Each process has its own pools: gateways that share members do not know of each
+// other's requests. Balance looks at every member, under one lock per pool, which
+// is meant for hundreds of members and not for thousands. A request that is at a
+// member cannot be taken back.
 package upstream

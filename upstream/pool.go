@@ -2,227 +2,394 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// Member is one server of a pool, as a source names it. Members are compared.
-type Member struct {
-	Address string // as the transport's package reads it: unix:/run/app.sock, 10.0.0.7:3031
-}
-
-// The ways in which no slot was had. Both are worth a 503 with Retry-After.
-var (
-	ErrQueueFull    = errors.New("upstream: queue is full")
-	ErrQueueTimeout = errors.New("upstream: no slot became free in time")
-	ErrNoMembers    = errors.New("upstream: pool has no members")
-)
-
 // Pool shares requests among the transports of its members. It is safe for
-// concurrent use and starts nothing.
+// concurrent use. Pools makes it, runs what it needs in the background, and keeps
+// it while its name is in the configuration.
 type Pool[T any] struct {
-	name    string
-	opts    Options
-	members []*member[T] // fixed
+	name string
+	log  *slog.Logger
+	wake chan struct{} // capacity 1: there may be something to do for work
 
-	next atomic.Uint32 // round robin, and the order of equals
+	naming sync.Mutex // one change of the members at a time; held before mu
 
-	mu     sync.Mutex // guards the fields below; used only when slots are limited
-	queue  waiters[T]
-	queued atomic.Int64 // length of queue, readable without mu
+	mu      sync.Mutex // guards the fields below
+	opts    Options    // with defaults
+	driver  Driver[T]
+	said    map[string][]Member // each source's last word, by its key
+	order   []string            // of the keys of said
+	sources map[string]*feed    // those that it listens to, by key
+	listen  func(string, *feed) // starts one; nil when run does not run
+	members []*member[T]        // all that are there, those that leave included
+	drained map[string]bool     // asked for by the operator, by address
+	secret  []byte              // signs sticky cookies
+	tags    map[string]*member[T]
+	byCores bool // the cores of all members are known
+	paused  time.Time
+	queue   queue
+	next    int // where ties begin
+	budget  budget
+	service time.Duration // mean time that a request has a slot
+	active  bool          // there were requests since work last looked
+	refresh bool          // the sources are to look again
+	retired bool          // it is not in the configuration any more
+	news    []news        // for the log, which work writes
+	room    []*seat       // of pick, to be used again
+	fits    []*member[T]  // likewise
 }
 
-type member[T any] struct {
-	Member
-	transport T
-	inFlight  atomic.Int64 // with limited slots changed only under Pool.mu
-	requests  atomic.Uint64
-}
-
-// NewPool makes a pool of members; dial makes the transport of each and must
-// not block. Options must be valid.
-func NewPool[T any](name string, o Options, members []Member, dial func(Member) (T, error)) (*Pool[T], error) {
-	p := &Pool[T]{name: name, opts: o.withDefaults()}
-	for _, m := range members {
-		t, err := dial(m)
-		if err != nil {
-			return nil, fmt.Errorf("pool %s: member %s: %w", name, m.Address, err)
-		}
-		p.members = append(p.members, &member[T]{Member: m, transport: t})
+func newPool[T any](name string, log *slog.Logger) *Pool[T] {
+	return &Pool[T]{
+		name: name, log: log.With("pool", name), wake: make(chan struct{}, 1),
+		said: make(map[string][]Member), sources: make(map[string]*feed), drained: make(map[string]bool),
+		budget: budget{tokens: budgetFirst},
 	}
-	return p, nil
 }
 
 // Name returns the pool's name.
 func (p *Pool[T]) Name() string { return p.name }
 
-// Members returns how many members the pool has.
-func (p *Pool[T]) Members() int { return len(p.members) }
-
 // Options returns the options with their defaults.
-func (p *Pool[T]) Options() Options { return p.opts }
-
-// Queued returns how many requests wait for a slot.
-func (p *Pool[T]) Queued() int { return int(p.queued.Load()) }
-
-// Each calls f for every member with its transport, its requests in flight and
-// its requests so far.
-func (p *Pool[T]) Each(f func(m Member, transport T, inFlight int64, requests uint64)) {
-	for _, m := range p.members {
-		f(m.Member, m.transport, m.inFlight.Load(), m.requests.Load())
-	}
-}
-
-// Lease is the right to have one request in flight at a member. The zero value
-// is of no member.
-type Lease[T any] struct {
-	pool   *Pool[T]
-	member *member[T]
-}
-
-// Member returns the leased member.
-func (l *Lease[T]) Member() Member { return l.member.Member }
-
-// Transport returns the member's transport.
-func (l *Lease[T]) Transport() T { return l.member.transport }
-
-// Release gives the slot back; a second call does nothing. It never blocks.
-func (l *Lease[T]) Release() {
-	if l.member == nil {
-		return
-	}
-	l.pool.release(l.member)
-	l.member = nil
-}
-
-// Acquire returns a lease on the member that the pool's balance chooses, one
-// that is not in tried if there is such. With a free slot it does not block;
-// otherwise it waits in the queue. It fails with ErrQueueFull, ErrQueueTimeout,
-// ErrNoMembers, or the context's error. A nil tried is an empty one.
-func (p *Pool[T]) Acquire(ctx context.Context, tried *Tried) (Lease[T], error) {
-	if len(p.members) == 0 {
-		return Lease[T]{}, ErrNoMembers
-	}
-	m, err := p.claim(ctx, tried)
-	if err != nil {
-		return Lease[T]{}, err
-	}
-	m.requests.Add(1)
-	if tried != nil {
-		tried.add(m)
-	}
-	return Lease[T]{pool: p, member: m}, nil
-}
-
-func (p *Pool[T]) claim(ctx context.Context, tried *Tried) (*member[T], error) {
-	if p.opts.Slots == 0 {
-		m := p.pick(tried)
-		m.inFlight.Add(1)
-		return m, nil
-	}
-	p.mu.Lock()
-	if p.queue.len() == 0 {
-		if m := p.pick(tried); m != nil {
-			m.inFlight.Add(1)
-			p.mu.Unlock()
-			return m, nil
-		}
-	}
-	if p.queue.len() >= p.opts.Queue.Limit {
-		p.mu.Unlock()
-		return nil, ErrQueueFull
-	}
-	w := p.queue.push(tried)
-	p.queued.Store(int64(p.queue.len()))
-	p.mu.Unlock()
-	return p.wait(ctx, w)
-}
-
-// wait blocks until release hands w a member that is already claimed for it.
-func (p *Pool[T]) wait(ctx context.Context, w *waiter[T]) (*member[T], error) {
-	timer := time.NewTimer(p.opts.Queue.Timeout)
-	defer timer.Stop()
-	var err error
-	select {
-	case m := <-w.ready:
-		return m, nil
-	case <-timer.C:
-		err = ErrQueueTimeout
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	p.mu.Lock()
-	left := p.queue.remove(w)
-	p.queued.Store(int64(p.queue.len()))
-	p.mu.Unlock()
-	if !left { // handed over in the same moment: take it to give it back
-		p.release(<-w.ready)
-	}
-	return nil, err
-}
-
-// release frees a slot of m, or hands it to the first who waits.
-func (p *Pool[T]) release(m *member[T]) {
-	if p.opts.Slots == 0 {
-		m.inFlight.Add(-1)
-		return
-	}
+func (p *Pool[T]) Options() Options {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.inFlight.Add(-1)
-	for p.queue.len() > 0 {
-		w := p.queue.first()
-		next := p.pick(w.tried)
-		if next == nil {
-			return
+	return p.opts
+}
+
+// Acquire gives r a slot at the member that the pool's balance chooses, one that
+// it has not been given to before if there is such. With a free slot it does not
+// block. Otherwise, and while the pool is paused or no member can be reached, it
+// waits in the queue, in all attempts together for queue.timeout. The error is a
+// *WaitError or the context's.
+func (p *Pool[T]) Acquire(ctx context.Context, r *Request[T]) (Lease[T], error) {
+	now := time.Now()
+	p.mu.Lock()
+	if !r.counted {
+		r.counted = true
+		r.waiter.since = now
+		p.budget.earn(p.opts.Retry.Budget)
+	}
+	if !p.active {
+		p.active = true
+		p.nudge()
+	}
+	if p.queue.unbound() == 0 {
+		if m := p.pickLocked(r, now, false); m != nil {
+			l := p.claimLocked(m, r, now)
+			p.mu.Unlock()
+			return l, nil
 		}
-		next.inFlight.Add(1)
-		p.queue.remove(w)
-		p.queued.Store(int64(p.queue.len()))
-		w.ready <- next // has room for one and is sent to once
+	}
+	return p.enqueue(ctx, r, now)
+}
+
+// claimLocked gives a slot of m to r.
+func (p *Pool[T]) claimLocked(m *member[T], r *Request[T], now time.Time) Lease[T] {
+	m.inFlight++
+	m.requests++
+	m.health.begin(now)
+	r.add(m)
+	r.leased = true
+	l := Lease[T]{pool: p, member: m, transport: m.transport, begun: now, inFlight: m.inFlight}
+	if m.tag != r.Sticky {
+		l.cookie = m.tag
+	}
+	return l
+}
+
+// answered takes in what the head of an answer says of its member.
+func (p *Pool[T]) answered(l *Lease[T], status int) {
+	now := time.Now()
+	m := l.member
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answeredLocked(m, l, status, now)
+}
+
+func (p *Pool[T]) answeredLocked(m *member[T], l *Lease[T], status int, now time.Time) {
+	if m.learns() {
+		m.limiter.answered(now, now.Sub(l.begun), l.inFlight, p.queue.len() > 0)
+	}
+	switch {
+	case m.health.stale(l.begun): // it was ejected meanwhile: that is no answer to its trial
+	case status >= 500:
+		p.failedLocked(m, now, faultAnswer, nil)
+	case m.health.state(now) == healthTrial:
+		m.health.succeeded(now)
+		p.returnLocked(m, now)
+	default:
+		m.health.succeeded(now)
 	}
 }
 
-// pick chooses among the members with a free slot, or returns nil. A member in
-// tried is chosen only when every other with a free slot is in tried too.
-func (p *Pool[T]) pick(tried *Tried) *member[T] {
-	n := uint32(len(p.members))
-	if n == 1 {
-		if m := p.members[0]; p.free(m) {
+// returnLocked puts a member whose trial is over back among the others.
+func (p *Pool[T]) returnLocked(m *member[T], now time.Time) {
+	m.health.back(now, p.opts.SlowStart)
+	p.weighLocked(now)
+	p.newsLocked(newsReturned, m, nil)
+	p.nudge()
+}
+
+// failedLocked counts a failure of m and ejects it when that is due.
+func (p *Pool[T]) failedLocked(m *member[T], now time.Time, f fault, err error) {
+	trial := m.health.state(now) == healthTrial
+	m.health.failed(now, f)
+	var all []*health
+	for _, o := range p.members {
+		if o == m || o.there(p.opts.Check.Enabled()) && !o.check.failing {
+			all = append(all, &o.health)
+		}
+	}
+	switch {
+	case judge(now, p.opts.Eject, all, &m.health):
+		m.health.eject(now, p.opts.Eject)
+		if err == nil {
+			err = fmt.Errorf("%.0f %% of its requests of the last 10 s failed", 100*m.health.errorRate(now))
+		}
+		m.lastErr = err
+		p.newsLocked(newsEjected, m, err)
+		p.unbindLocked(m)
+		p.nudge()
+	case trial:
+		p.returnLocked(m, now)
+	}
+}
+
+// release gives a slot back; err is why the exchange failed, if it did.
+func (p *Pool[T]) release(l *Lease[T], err error) {
+	now := time.Now()
+	m := l.member
+	p.mu.Lock()
+	m.inFlight--
+	if !away(err) && !full(err) {
+		p.servedLocked(now.Sub(l.begun))
+	}
+	if err != nil {
+		p.faultLocked(m, l, err, now)
+	} else if !l.answered {
+		m.abandon(l.begun)
+	}
+	p.dispatchLocked(now)
+	if p.retired {
+		p.nudge()
+	}
+	gone, closing := p.leftLocked(m)
+	p.mu.Unlock()
+	if gone {
+		closing()
+	}
+}
+
+// servedLocked counts how long a request had its slot.
+func (p *Pool[T]) servedLocked(d time.Duration) {
+	if p.service == 0 {
+		p.service = d
+	}
+	p.service += (d - p.service) / 64
+}
+
+// faultLocked takes in what a failure says of m.
+func (p *Pool[T]) faultLocked(m *member[T], l *Lease[T], err error, now time.Time) {
+	switch {
+	case full(err):
+		m.limiter.full(now, m.inFlight)
+		m.abandon(l.begun)
+		if m.inFlight == 0 || !m.learns() { // nothing will keep requests back until there is room
+			p.awayLocked(m, now, err)
+		}
+	case away(err):
+		m.abandon(l.begun)
+		if !l.begun.Before(m.away.ended) { // otherwise it has been reached since
+			p.awayLocked(m, now, err)
+		}
+	case blameless(err):
+		m.abandon(l.begun)
+	default:
+		if unsent(err) {
+			m.limiter.refused(now)
+		}
+		if !m.health.stale(l.begun) {
+			p.failedLocked(m, now, faultHard, err)
+		}
+	}
+}
+
+// awayLocked takes m out until it can be reached again.
+func (p *Pool[T]) awayLocked(m *member[T], now time.Time, err error) {
+	again := now.Sub(m.away.ended) < awayMemory // comes and goes: once is enough for the log
+	if m.away.since.IsZero() && !again {
+		m.away.told = true
+		p.newsLocked(newsAway, m, err)
+	}
+	m.goAway(now, err)
+	p.refresh = true
+	p.fewerLocked(now)
+	p.unbindLocked(m)
+	p.nudge()
+}
+
+// fewerLocked is for when a member cannot be used any more. Without another one
+// nobody is to wait for a slow start, or for a try that was put off.
+func (p *Pool[T]) fewerLocked(now time.Time) {
+	for _, m := range p.members {
+		switch {
+		case p.otherLocked(m):
+		case m.there(false):
+			m.health.ramp = 0
+		case !m.away.since.IsZero():
+			m.hurry(now)
+		}
+	}
+	p.weighLocked(now)
+}
+
+// unbindLocked lets those who wait for m alone have any member.
+func (p *Pool[T]) unbindLocked(m *member[T]) {
+	p.queue.release(m)
+	p.dispatchLocked(time.Now())
+}
+
+// nudge makes work look for something to do.
+func (p *Pool[T]) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// twoChoices is the number of members above which least-busy looks at two of
+// them: the power of two choices (Mitzenmacher 2001).
+const twoChoices = 8
+
+// pickLocked chooses a member with a free slot for r, or nil. Of the best class
+// that there is, busy or not, it takes one with a free slot by the rule of
+// balance: a request rather waits for a fit member than goes to one that is not.
+// One that comes back takes the best that is free: it stands first in the queue,
+// and must not keep the others from what is free. One that any member will do for in
+// the queue does not wait for that of its cookie either.
+func (p *Pool[T]) pickLocked(r *Request[T], now time.Time, queued bool) *member[T] {
+	if !p.paused.IsZero() {
+		return nil
+	}
+	if len(p.members) == 1 && r.attempts == 0 {
+		m := p.members[0]
+		if m.there(p.opts.Check.Enabled()) && m.inFlight < m.limit(now) {
 			return m
 		}
 		return nil
 	}
-	start := p.next.Add(1)
-	if p.opts.Balance == Random {
-		start = rand.Uint32N(n)
+	if m, stays := p.stickyLocked(r, now); stays && m.inFlight < m.limit(now) {
+		return m
+	} else if stays && !queued && !m.Backup {
+		return nil
 	}
-	var best *member[T]
-	bestTried := false
-	for i := range n {
-		m := p.members[(start+i)%n]
-		if !p.free(m) {
+	if len(p.members) > twoChoices && r.attempts == 0 && p.opts.Balance.Rule == LeastBusy && !p.opts.Balance.hashes() {
+		if m := p.ofTwoLocked(now); m != nil {
+			return m
+		}
+	}
+	p.candidatesLocked(r, now)
+	if len(p.fits) == 0 {
+		return nil
+	}
+	p.next++
+	key := r.Key
+	if p.opts.Balance.Rule == IPHash {
+		key = clientKey(r.Client)
+	}
+	return p.fits[p.opts.Balance.choose(p.room, p.next, key)]
+}
+
+// class says how good a member is for a request; lower is better.
+type class int
+
+const (
+	classFit    class = iota
+	classBackup       // fit, for when no other is
+	classUnfit        // ejected, or failing its checks: better than nobody
+	classTried        // fit, but the request failed there
+	classUnfitTried
+	classNone
+)
+
+func (p *Pool[T]) classOf(m *member[T], r *Request[T], now time.Time) class {
+	if !m.there(p.opts.Check.Enabled()) {
+		return classNone
+	}
+	fit := m.fit(now)
+	switch tried := r.has(m); {
+	case fit && !tried && !m.Backup:
+		return classFit
+	case fit && !tried:
+		return classBackup
+	case !tried:
+		return classUnfit
+	case fit:
+		return classTried
+	}
+	return classUnfitTried
+}
+
+// candidatesLocked puts the members of the best class that have a free slot into
+// fits, and their seats into room.
+func (p *Pool[T]) candidatesLocked(r *Request[T], now time.Time) {
+	best := classNone
+	for _, m := range p.members {
+		c, free := p.classOf(m, r, now), m.inFlight < m.limit(now)
+		if c > best || c == classNone || r.attempts > 0 && !free {
 			continue
 		}
-		again := tried != nil && tried.has(m)
-		if best == nil || p.better(m, best, again, bestTried) {
-			best, bestTried = m, again
+		if c < best {
+			best = c
+			p.fits, p.room = p.fits[:0], p.room[:0]
+		}
+		if free {
+			p.fits, p.room = append(p.fits, m), append(p.room, &m.seat)
 		}
 	}
-	return best
-}
-
-func (p *Pool[T]) better(m, best *member[T], again, bestAgain bool) bool {
-	if again != bestAgain {
-		return bestAgain
+	if best == classNone {
+		p.fits, p.room = p.fits[:0], p.room[:0]
 	}
-	return p.opts.Balance == LeastBusy && m.inFlight.Load() < best.inFlight.Load()
 }
 
-func (p *Pool[T]) free(m *member[T]) bool {
-	return p.opts.Slots == 0 || m.inFlight.Load() < int64(p.opts.Slots)
+// ofTwoLocked returns the less busy of two members taken at random, if both are
+// fit, no backups, and one has a free slot.
+func (p *Pool[T]) ofTwoLocked(now time.Time) *member[T] {
+	n := len(p.members)
+	i, j := rand.IntN(n), rand.IntN(n-1)
+	if j >= i {
+		j++
+	}
+	a, b := p.members[i], p.members[j]
+	for _, m := range []*member[T]{a, b} {
+		if m.Backup || !m.there(p.opts.Check.Enabled()) || !m.fit(now) {
+			return nil
+		}
+	}
+	if a.inFlight == 0 && b.inFlight == 0 {
+		if rand.Float64()*(a.capacity+b.capacity) >= a.capacity {
+			a = b
+		}
+	} else if busier(&a.seat, &b.seat) {
+		a = b
+	}
+	if a.inFlight < a.limit(now) {
+		return a
+	}
+	return nil
+}
+
+// stickyLocked returns the member that r's cookie names, if it may be used.
+func (p *Pool[T]) stickyLocked(r *Request[T], now time.Time) (m *member[T], stays bool) {
+	if r.Sticky == "" || r.attempts > 0 {
+		return nil, false
+	}
+	m = p.tags[r.Sticky]
+	return m, m != nil && m.there(p.opts.Check.Enabled()) && m.fit(now)
 }

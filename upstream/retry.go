@@ -1,60 +1,57 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"time"
 )
 
-// Tried remembers the members that one request has been sent to. The zero value
-// is ready to use; it is not safe for concurrent use.
-type Tried struct {
-	members [10]any // Options.Validate allows no more attempts
-	n       int
-	ran     bool // one of them may have run the request
+// Attempt says what a pool needs to know of an attempt that failed.
+type Attempt struct {
+	Err        error         // the transport's
+	Took       time.Duration // how long the member had it
+	Idempotent bool          // running it twice does no harm (RFC 9110, 9.2.2), or the app has said so
+	Replayable bool          // its body, if any, can be read again from its beginning
 }
 
-func (t *Tried) add(member any) {
-	if t.n < len(t.members) {
-		t.members[t.n] = member
-		t.n++
-	}
-}
-
-func (t *Tried) has(member any) bool {
-	for i := range t.n {
-		if t.members[i] == member {
-			return true
-		}
-	}
-	return false
-}
-
-// Attempts returns how often the request has been sent.
-func (t *Tried) Attempts() int { return t.n }
-
-// Again reports whether a request that failed with err may be sent once more,
-// and after which wait. took is how long its member had it; replayable means that its body, if any, can be read
-// again; idempotent that running it twice does no harm (RFC 9110, 9.2.2).
+// Retry reports whether r, whose last attempt failed, may be given to a member
+// once more, and waits before that if it should. The lease must have been given
+// back with Fail.
 //
-// An error whose Unsent() bool is true proves that no worker ran the request:
-// it goes again, whatever its method. Otherwise an idempotent request goes again
-// once, unless time ran out: a request that kills its worker, or takes longer
-// than anybody will wait, must not be spread over the whole pool.
-func (o RetryOptions) Again(t *Tried, err error, took time.Duration, idempotent, replayable bool) (wait time.Duration, again bool) {
-	attempts := o.Attempts
-	if attempts == 0 {
-		attempts = DefaultAttempts
+// What came to no connection was no attempt: it goes again as long as its time
+// in the queue lasts, whatever its method. An error whose Unsent() bool is true
+// proves that no worker ran the request: that goes again, whatever its method, as
+// long as attempts, time and the pool's budget last; beyond the budget it waits
+// for its turn. Otherwise an idempotent request goes again once, unless time ran
+// out: one that kills its worker, or takes longer than anybody will wait, must
+// not be spread over the whole pool.
+func (p *Pool[T]) Retry(ctx context.Context, r *Request[T], a Attempt) bool {
+	var waited *WaitError
+	if errors.As(a.Err, &waited) || r.attempts == 0 || ctx.Err() != nil {
+		return false // without a slot it has waited long enough, also between two attempts
 	}
-	if t.n == 0 || t.n >= attempts || !replayable || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrQueueTimeout) {
-		return 0, false // without a slot it has waited long enough, also between two attempts
+	if away(a.Err) || full(a.Err) {
+		r.attempts--
+		r.waited += a.Took
+		return true
 	}
-	if !unsent(err) {
-		if !idempotent || t.ran || took > longRun || timeout(err) {
-			return 0, false
+	r.spent += a.Took
+	o := p.Options()
+	if !a.Replayable || r.attempts >= o.Retry.Attempts || r.spent >= o.Retry.Timeout {
+		return false
+	}
+	never := unsent(a.Err)
+	if !never {
+		if !a.Idempotent || r.ran || a.Took > longRun || timeout(a.Err) || blameless(a.Err) {
+			return false
 		}
-		t.ran = true
+		r.ran = true
 	}
-	return retryWait << (t.n - 1), true
+	wait := time.Duration(0)
+	if !p.Fresh(r) {
+		wait = retryWait << (r.attempts - 1)
+	}
+	return p.pay(ctx, r, never, wait, o.Retry.Timeout)
 }
 
 // longRun is the time after which a worker that gives no answer was rather killed
@@ -66,12 +63,75 @@ const longRun = time.Second
 // milliseconds.
 const retryWait = 50 * time.Millisecond
 
-func unsent(err error) bool {
-	var e interface{ Unsent() bool }
-	return errors.As(err, &e) && e.Unsent()
+// Fresh reports whether a member is there that r has not been given to.
+func (p *Pool[T]) Fresh(r *Request[T]) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		if m.there(p.opts.Check.Enabled()) && !r.has(m) {
+			return true
+		}
+	}
+	return false
 }
 
-func timeout(err error) bool {
-	var e interface{ Timeout() bool }
-	return errors.As(err, &e) && e.Timeout()
+// pay waits, and takes an attempt out of the pool's budget. Without one there,
+// what never ran waits for it for as long as the request's time lasts.
+func (p *Pool[T]) pay(ctx context.Context, r *Request[T], patient bool, wait, limit time.Duration) bool {
+	for {
+		if !sleep(ctx, wait) {
+			return false
+		}
+		r.spent += wait
+		p.mu.Lock()
+		paid := p.budget.spend(p.opts.Retry.Budget)
+		p.mu.Unlock()
+		if paid || !patient || r.spent >= limit {
+			return paid
+		}
+		wait = payWait
+	}
+}
+
+const payWait = 100 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// budget bounds the attempts after the first to a share of the pool's requests,
+// so that retries never make an outage worse. It is a bucket: every request puts
+// its share in, every further attempt takes one out.
+type budget struct{ tokens float64 }
+
+const (
+	budgetFirst = 10  // a pool without traffic may retry too
+	budgetMost  = 100 // what a long quiet time can save up
+)
+
+func (b *budget) earn(share Percent) {
+	if share > 0 {
+		b.tokens = min(b.tokens+float64(share)/100, budgetMost)
+	}
+}
+
+func (b *budget) spend(share Percent) bool {
+	if share < 0 {
+		return true
+	}
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
 }

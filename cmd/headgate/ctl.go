@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -72,7 +73,17 @@ before anything changes: after an error the old configuration goes on.`,
 }
 
 func newStatus() *cobra.Command {
-	cmd := &cobra.Command{Use: "status", Short: "Tell what the running gateway does", Args: noArgs}
+	cmd := &cobra.Command{
+		Use: "status", Short: "Tell what the running gateway does", Args: noArgs,
+		Long: `Tell what the running gateway does. Of the members of its pools:
+
+  STATE     up, up 40% (its share, in slow start), away (cannot be connected to),
+            checking, failing (its checks), ejected (answers badly), trial (one
+            request at a time), drained, or leaving (not listed any more)
+  SLOTS     requests that it runs at once; ~ if that was learned, - if not known
+  QUEUED    requests that wait for a slot of the pool
+  FAILURES  attempts that failed; more of them is in --json and in the metrics`,
+	}
 	f := addSocketFlags(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print everything as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -113,13 +124,103 @@ func printStatus(out io.Writer, s stats.Snapshot) error {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f ms\t%.0f ms\n", x.Name, n, x.Requests[stats.ClassOf(500)], x.InFlight,
 			1000*x.Duration.Quantile(0.5), 1000*x.Duration.Quantile(0.99))
 	}
-	fmt.Fprintln(w, "\nPOOL\tMEMBER\tDIALECT\tREQUESTS\tIN FLIGHT\tFAILURES")
-	for _, p := range s.Pools {
+	if err := w.Flush(); err != nil || len(s.Pools) == 0 {
+		return err
+	}
+	return printPools(out, s.Pools)
+}
+
+// printPools prints a table of members, and below it what there is to say of those
+// that are not up and of pools that hold requests back.
+func printPools(out io.Writer, pools []stats.Pool) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\nPOOL\tMEMBER\tSTATE\tSLOTS\tIN FLIGHT\tQUEUED\tREQUESTS\tFAILURES\tDIALECT")
+	for _, p := range pools {
+		name, queued := p.Name, strconv.FormatInt(p.Queued, 10) // of the pool: in its first line
 		for _, m := range p.Members {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\n", p.Name, m.Address, m.Dialect, m.Requests, m.InFlight, total(m.Failures))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", name, memberName(m), memberState(m), slots(m), m.InFlight, queued, m.Requests, total(m.Failures), orDash(m.Dialect))
+			name, queued = "", ""
+		}
+		if len(p.Members) == 0 {
+			fmt.Fprintf(w, "%s\t-\t-\t-\t-\t%s\t-\t-\t-\n", name, queued)
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	var notes strings.Builder
+	for _, p := range pools {
+		notes.WriteString(poolNotes(p))
+	}
+	if notes.Len() == 0 {
+		return nil
+	}
+	_, err := fmt.Fprint(out, "\n", notes.String())
+	return err
+}
+
+// poolNotes has a line for each thing that is to be said of a pool.
+func poolNotes(p stats.Pool) string {
+	var b strings.Builder
+	if !p.PausedUntil.IsZero() {
+		fmt.Fprintf(&b, "%s is paused until %s: its requests wait\n", p.Name, clock(p.PausedUntil))
+	}
+	if p.Overloaded {
+		fmt.Fprintf(&b, "%s is overloaded: the newest requests go first\n", p.Name)
+	}
+	if len(p.Members) == 0 {
+		fmt.Fprintf(&b, "%s has no members: its requests wait\n", p.Name)
+	}
+	for _, m := range p.Members {
+		if s := memberNote(m); s != "" {
+			fmt.Fprintf(&b, "%s/%s %s\n", p.Name, m.Address, s)
+		}
+	}
+	return b.String()
+}
+
+// memberNote says why a member is not up, as far as there is more to say than its
+// state; "" when there is not.
+func memberNote(m stats.Member) string {
+	s := "is " + m.State
+	switch {
+	case !m.Since.IsZero():
+		s += " since " + clock(m.Since)
+	case !m.Until.IsZero():
+		s += " until " + clock(m.Until)
+	case m.Cause == "":
+		return ""
+	}
+	if m.Cause != "" {
+		s += ": " + strings.TrimPrefix(oneLine(m.Cause), "member "+m.Address+": ")
+	}
+	return s
+}
+
+func memberName(m stats.Member) string {
+	if m.Backup {
+		return m.Address + " (backup)"
+	}
+	return m.Address
+}
+
+// memberState is a state in a word, with the share of a member in slow start.
+func memberState(m stats.Member) string {
+	if m.State == stats.MemberUp && m.Share > 0 && m.Share < 1 {
+		return fmt.Sprintf("%s %.0f%%", m.State, 100*m.Share)
+	}
+	return orDash(m.State)
+}
+
+// slots is how many requests a member runs at once: about, when it was learned.
+func slots(m stats.Member) string {
+	switch {
+	case m.Slots == 0:
+		return "-"
+	case m.Known == "learned" || m.Known == "default":
+		return fmt.Sprintf("~%d", m.Slots)
+	}
+	return strconv.Itoa(m.Slots)
 }
 
 func total(f stats.Failures) (n uint64) {

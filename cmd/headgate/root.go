@@ -86,7 +86,7 @@ func newRoot() *cobra.Command {
 		Use:   "headgate",
 		Short: "Edge gateway for Python apps: TLS, HTTP/1.1, HTTP/2 and HTTP/3 in front of uWSGI and gunicorn",
 		Long: `Headgate ends TLS, speaks HTTP/1.1, HTTP/2 and HTTP/3 to the world and the uwsgi
-protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
+protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi), or HTTP to others.
 
   headgate run                                       with ./headgate.yaml
   headgate proxy --to unix:/run/app.sock             without a file`,
@@ -107,7 +107,7 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi).
 	root.Version = version()
 	root.SetVersionTemplate("headgate {{.Version}}\n")
 	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
-		newCerts(), newTrust(), newUntrust(), newSchema(), newVersion())
+		newDrain(), newUndrain(), newPause(), newResume(), newCerts(), newTrust(), newUntrust(), newSchema(), newVersion())
 	strictHelp(root)
 	return root
 }
@@ -152,7 +152,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 }
 
 // notBuilt are commands of the design that this version does not have.
-var notBuilt = map[string]bool{"up": true, "import": true, "top": true, "drain": true, "pause": true, "resume": true}
+var notBuilt = map[string]bool{"up": true, "import": true, "top": true}
 
 // noArgs refuses arguments with the exit code of a wrong usage.
 func noArgs(cmd *cobra.Command, args []string) error {

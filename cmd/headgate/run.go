@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"os"
@@ -63,6 +64,8 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	}
 	signal.Ignore(syscall.SIGPIPE) // a reader of the logs that dies must not end the gateway
 	s.conf, s.log = first, accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer()) // what libraries say by themselves, of what members send too
 	tune(s.log)
 	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
 		return hintError{err, "make its directory and let this user write to it, or choose another place (log.access)"}

@@ -25,6 +25,20 @@ type Gateway interface {
 	// RevokeCertificate takes back the certificate of a name, for a reason of RFC
 	// 5280 section 5.3.1, and then is RenewCertificate.
 	RevokeCertificate(ctx context.Context, name, reason string) error
+	PoolOperator
+}
+
+// PoolOperator is what operators do with pools. Its methods do not block. An error
+// whose NotFound() bool is true says that there is no such pool or member, and has
+// Names() (asked string, known []string) with those that there are.
+type PoolOperator interface {
+	// DrainMember takes the member at an address out of service, or with on false
+	// back into it.
+	DrainMember(pool, address string, on bool) (stats.PoolChange, error)
+	// PausePool holds requests back for d; 0 is as long as is usual.
+	PausePool(pool string, d time.Duration) (stats.PoolChange, error)
+	// ResumePool ends a pause.
+	ResumePool(pool string) (stats.PoolChange, error)
 }
 
 // ReloadResult is the answer to a reload.
@@ -55,6 +69,10 @@ func NewAPI(g Gateway, log *slog.Logger) *API {
 	a.mux.HandleFunc("POST /v1/certificates/renew", a.renew)
 	a.mux.HandleFunc("POST /v1/certificates/revoke", a.revoke)
 	for _, path := range []string{"/v1/reload", "/v1/certificates/renew", "/v1/certificates/revoke"} {
+		a.mux.HandleFunc(path, a.notAllowed("POST"))
+	}
+	for path, handle := range a.poolPaths() {
+		a.mux.HandleFunc("POST "+path, handle)
 		a.mux.HandleFunc(path, a.notAllowed("POST"))
 	}
 	a.mux.HandleFunc("/v1/status", a.notAllowed("GET, HEAD"))
@@ -90,17 +108,19 @@ func (a *API) status(w http.ResponseWriter, _ *http.Request) {
 func (a *API) notAllowed(allow string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		a.write(w, http.StatusMethodNotAllowed, failure{r.URL.Path + " does not know the method " + r.Method + ": use " + allow})
+		a.write(w, http.StatusMethodNotAllowed, failure{Error: r.URL.Path + " does not know the method " + r.Method + ": use " + allow})
 	}
 }
 
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
-	a.write(w, http.StatusNotFound, failure{"the admin API has no " + r.URL.Path + ": the client and the gateway may be of different versions"})
+	a.write(w, http.StatusNotFound, failure{Error: "the admin API has no " + r.URL.Path + ": the client and the gateway may be of different versions"})
 }
 
 // failure is the answer to what did not work.
 type failure struct {
-	Error string `json:"error"`
+	Error string   `json:"error"`
+	Asked string   `json:"asked,omitempty"` // what there is not
+	Known []string `json:"known,omitempty"` // what there is in its place
 }
 
 func (a *API) write(w http.ResponseWriter, status int, v any) {

@@ -74,6 +74,14 @@ func TestErrorsAreJSON(t *testing.T) {
 		{"GET", "/v2/x", 404, `{"error":"the admin API has no /v2/x: the client and the gateway may be of different versions"}`},
 		{"GET", "/v1/certificates/renew?name=a", 405, `/v1/certificates/renew does not know the method GET: use POST`},
 		{"PUT", "/v1/certificates/revoke", 405, `use POST`},
+		{"GET", "/v1/pools/web/drain?member=a", 405, `use POST`},
+		{"GET", "/v1/pools/web/resume", 405, `use POST`},
+		{"POST", "/v1/pools/web/stop", 404, `the admin API has no /v1/pools/web/stop`},
+		{"POST", "/v1/pools/web/drain", 400, `the address of a member is missing: add ?member=ADDRESS`},
+		{"POST", "/v1/pools/web/undrain?member=", 400, `add ?member=ADDRESS`},
+		{"POST", "/v1/pools/web/pause?for=soon", 400, `for: \"soon\" is not a length of time: write it like 90s or 5m`},
+		{"POST", "/v1/pools/web/pause?for=5", 400, `write it like`},
+		{"POST", "/v1/pools/web/pause?for=0s", 400, `write it like`},
 		{"POST", "/v1/reload", 422, `"error":"not scripted"`},
 	} {
 		w := httptest.NewRecorder()

@@ -37,9 +37,9 @@ func (a *API) answerCertificates(w http.ResponseWriter, name string, err error) 
 	case err == nil:
 		a.write(w, http.StatusOK, certificatesAnswer{certificatesOf(a.gateway.Snapshot(), name)})
 	case errors.As(err, &unknown) && unknown.NotFound():
-		a.write(w, http.StatusNotFound, failure{err.Error()})
+		a.write(w, http.StatusNotFound, failure{Error: err.Error()})
 	default:
-		a.write(w, http.StatusUnprocessableEntity, failure{err.Error()})
+		a.write(w, http.StatusUnprocessableEntity, failure{Error: err.Error()})
 	}
 }
 

@@ -89,6 +89,9 @@ func refusal(status int, body []byte) error {
 	if err := json.Unmarshal(bytes.TrimSpace(body), &f); err != nil || f.Error == "" {
 		return fmt.Errorf("headgate answers with status %d", status)
 	}
+	if f.Asked != "" {
+		return &UnknownError{Text: f.Error, Asked: f.Asked, Known: f.Known}
+	}
 	return errors.New(f.Error)
 }
 

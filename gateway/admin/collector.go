@@ -20,7 +20,10 @@ type collector struct {
 	requests, duration, inFlight              *prometheus.Desc
 	bytesIn, bytesOut                         *prometheus.Desc
 	failures, retries, queued, wait           *prometheus.Desc
+	paused, overloaded                        *prometheus.Desc
 	memberRequests, memberInFlight            *prometheus.Desc
+	memberUp, memberSlots                     *prometheus.Desc
+	memberAccepting, memberBusy, memberQueued *prometheus.Desc
 	connections, accepted                     *prometheus.Desc
 	certificates, certificateEnd, certTrouble *prometheus.Desc
 	logDropped, spanDropped                   *prometheus.Desc
@@ -28,39 +31,60 @@ type collector struct {
 
 func newCollector(snapshot func() stats.Snapshot) *collector {
 	c := &collector{snapshot: snapshot}
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		d := prometheus.NewDesc("headgate_"+name, help, labels, nil)
-		c.descs = append(c.descs, d)
-		return d
-	}
-	c.build = desc("build_info", "1, with the version that runs.", "version", "goversion")
-	c.start = desc("start_time_seconds", "When the gateway started, in Unix time.")
-	c.ready = desc("ready", "1 when the gateway serves; 0 when it is starting or draining.")
-	c.generation = desc("config_generation", "Number of the configuration that serves; 1 is that of the start.")
-	c.reloadOK = desc("config_last_reload_successful", "1 when the last attempt to load a configuration worked.")
-	c.reloadAt = desc("config_last_reload_timestamp_seconds", "When a configuration was last loaded, or tried to, in Unix time.")
-
-	c.requests = desc("requests_total", "Requests that have ended, by class of status; none: the client went away before one was sent.", "site", "code")
-	c.duration = desc("request_duration_seconds", "Time from a request's first byte to its response's last.", "site")
-	c.inFlight = desc("requests_in_flight", "Requests under way.", "site")
-	c.bytesIn = desc("request_body_bytes_total", "Bytes of request bodies.", "site")
-	c.bytesOut = desc("response_body_bytes_total", "Bytes of response bodies.", "site")
-
-	c.failures = desc("upstream_failures_total", "Failed attempts at a pool, by kind.", "pool", "kind")
-	c.retries = desc("upstream_retries_total", "Attempts after the first one.", "pool")
-	c.queued = desc("upstream_queued", "Requests that wait for a slot.", "pool")
-	c.wait = desc("upstream_queue_seconds", "Time that requests waited for a slot.", "pool")
-	c.memberRequests = desc("upstream_member_requests_total", "Requests handed to a member.", "pool", "member")
-	c.memberInFlight = desc("upstream_member_in_flight", "Requests under way at a member.", "pool", "member")
-
-	c.connections = desc("connections", "Open connections of clients.", "listener", "protocol")
-	c.accepted = desc("connections_accepted_total", "Connections of clients that were accepted.", "listener", "protocol")
-	c.certificates = desc("certificates", "Certificates that are served.")
-	c.certTrouble = desc("certificates_in_trouble", "Certificates that could not be renewed or read again.")
-	c.certificateEnd = desc("certificate_first_expiry_timestamp_seconds", "When the first of the certificates expires, in Unix time.")
-	c.logDropped = desc("access_log_dropped_lines_total", "Lines that the access log could not write.")
-	c.spanDropped = desc("tracing_dropped_spans_total", "Spans that were not exported.")
+	c.describeGateway()
+	c.describeSites()
+	c.describePools()
+	c.describeMembers()
 	return c
+}
+
+func (c *collector) desc(name, help string, labels ...string) *prometheus.Desc {
+	d := prometheus.NewDesc("headgate_"+name, help, labels, nil)
+	c.descs = append(c.descs, d)
+	return d
+}
+
+func (c *collector) describeGateway() {
+	c.build = c.desc("build_info", "1, with the version that runs.", "version", "goversion")
+	c.start = c.desc("start_time_seconds", "When the gateway started, in Unix time.")
+	c.ready = c.desc("ready", "1 when the gateway serves; 0 when it is starting or draining.")
+	c.generation = c.desc("config_generation", "Number of the configuration that serves; 1 is that of the start.")
+	c.reloadOK = c.desc("config_last_reload_successful", "1 when the last attempt to load a configuration worked.")
+	c.reloadAt = c.desc("config_last_reload_timestamp_seconds", "When a configuration was last loaded, or tried to, in Unix time.")
+	c.connections = c.desc("connections", "Open connections of clients.", "listener", "protocol")
+	c.accepted = c.desc("connections_accepted_total", "Connections of clients that were accepted.", "listener", "protocol")
+	c.certificates = c.desc("certificates", "Certificates that are served.")
+	c.certTrouble = c.desc("certificates_in_trouble", "Certificates that could not be renewed or read again.")
+	c.certificateEnd = c.desc("certificate_first_expiry_timestamp_seconds", "When the first of the certificates expires, in Unix time.")
+	c.logDropped = c.desc("access_log_dropped_lines_total", "Lines that the access log could not write.")
+	c.spanDropped = c.desc("tracing_dropped_spans_total", "Spans that were not exported.")
+}
+
+func (c *collector) describeSites() {
+	c.requests = c.desc("requests_total", "Requests that have ended, by class of status; none: the client went away before one was sent.", "site", "code")
+	c.duration = c.desc("request_duration_seconds", "Time from a request's first byte to its response's last.", "site")
+	c.inFlight = c.desc("requests_in_flight", "Requests under way.", "site")
+	c.bytesIn = c.desc("request_body_bytes_total", "Bytes of request bodies.", "site")
+	c.bytesOut = c.desc("response_body_bytes_total", "Bytes of response bodies.", "site")
+}
+
+func (c *collector) describePools() {
+	c.failures = c.desc("upstream_failures_total", "Failed attempts at a pool, by kind.", "pool", "kind")
+	c.retries = c.desc("upstream_retries_total", "Attempts after the first one.", "pool")
+	c.queued = c.desc("upstream_queued", "Requests that wait for a slot.", "pool")
+	c.wait = c.desc("upstream_queue_seconds", "Time that requests waited for a slot.", "pool")
+	c.paused = c.desc("upstream_paused", "1 while an operator holds the pool's requests back.", "pool")
+	c.overloaded = c.desc("upstream_overloaded", "1 while requests wait for so long that the newest go first.", "pool")
+}
+
+func (c *collector) describeMembers() {
+	c.memberRequests = c.desc("upstream_member_requests_total", "Requests handed to a member.", "pool", "member")
+	c.memberInFlight = c.desc("upstream_member_in_flight", "Requests under way at a member.", "pool", "member")
+	c.memberUp = c.desc("upstream_member_up", "1 when nothing speaks against a member; 0 when it is away, ejected, failing its checks, drained or leaving.", "pool", "member")
+	c.memberSlots = c.desc("upstream_member_slots", "Requests that a member runs at once; 0 while that is not known.", "pool", "member")
+	c.memberAccepting = c.desc("upstream_member_accepting_slots", "Slots that take requests at the moment, by the member's own statistics.", "pool", "member")
+	c.memberBusy = c.desc("upstream_member_busy_slots", "Slots that run a request, by the member's own statistics.", "pool", "member")
+	c.memberQueued = c.desc("upstream_member_listen_queue", "Connections in the listen queue, by the member's own statistics.", "pool", "member")
 }
 
 // Describe sends every Desc.
@@ -114,10 +138,24 @@ func (c *collector) pool(out sink, p stats.Pool) {
 	out.counter(c.retries, p.Retries, p.Name)
 	out.gauge(c.queued, float64(p.Queued), p.Name)
 	out.histogram(c.wait, p.Wait, p.Name)
+	out.gauge(c.paused, boolean(!p.PausedUntil.IsZero()), p.Name)
+	out.gauge(c.overloaded, boolean(p.Overloaded), p.Name)
 	for _, m := range p.Members {
-		out.counter(c.memberRequests, m.Requests, p.Name, m.Address)
-		out.gauge(c.memberInFlight, float64(m.InFlight), p.Name, m.Address)
+		c.member(out, p.Name, m)
 	}
+}
+
+func (c *collector) member(out sink, pool string, m stats.Member) {
+	out.counter(c.memberRequests, m.Requests, pool, m.Address)
+	out.gauge(c.memberInFlight, float64(m.InFlight), pool, m.Address)
+	out.gauge(c.memberUp, boolean(m.State == stats.MemberUp), pool, m.Address)
+	out.gauge(c.memberSlots, float64(m.Slots), pool, m.Address)
+	if m.Load == nil {
+		return
+	}
+	out.gauge(c.memberAccepting, float64(m.Load.Accepting), pool, m.Address)
+	out.gauge(c.memberBusy, float64(m.Load.Busy), pool, m.Address)
+	out.gauge(c.memberQueued, float64(m.Load.Queued), pool, m.Address)
 }
 
 // certs sends no names: with certificates on demand they are what clients ask for.

@@ -9,8 +9,11 @@
 //
 // The API has `GET /v1/status`, `POST /v1/reload`, and for certificates
 // `POST /v1/certificates/renew?name=NAME` and `.../revoke?name=NAME&reason=WORD`,
-// which answer when all is done; every error is {"error": "..."}. Metrics has
-// /metrics, /healthz and /readyz.
+// which answer when all is done. For pools it has `POST /v1/pools/POOL/drain` and
+// `.../undrain` with `?member=ADDRESS`, `.../pause?for=5m` and `.../resume`, which
+// answer at once, with how many requests are in flight. Every error is {"error":
+// "..."}; for an unknown pool or member with the "known" ones. Metrics has /metrics,
+// /healthz and /readyz.
 //
 // Limits: whoever can open the socket controls the gateway, so that only its
 // owner can. Metrics have no password: give them an address that only monitoring

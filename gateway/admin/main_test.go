@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -33,6 +34,9 @@ type gateway struct {
 	reload   func(ctx context.Context) (stats.Generation, error)
 	renew    func(ctx context.Context, name string) error
 	revoke   func(name, reason string) error
+	drain    func(pool, address string, on bool) (stats.PoolChange, error)
+	pause    func(pool string, d time.Duration) (stats.PoolChange, error)
+	resume   func(pool string) (stats.PoolChange, error)
 }
 
 func (g *gateway) Snapshot() stats.Snapshot { return g.snapshot }
@@ -49,6 +53,16 @@ func (g *gateway) RenewCertificate(ctx context.Context, name string) error { ret
 func (g *gateway) RevokeCertificate(_ context.Context, name, reason string) error {
 	return g.revoke(name, reason)
 }
+
+func (g *gateway) DrainMember(pool, address string, on bool) (stats.PoolChange, error) {
+	return g.drain(pool, address, on)
+}
+
+func (g *gateway) PausePool(pool string, d time.Duration) (stats.PoolChange, error) {
+	return g.pause(pool, d)
+}
+
+func (g *gateway) ResumePool(pool string) (stats.PoolChange, error) { return g.resume(pool) }
 
 // socketPath returns a path for a socket; t.TempDir may be too long for one.
 func socketPath(t *testing.T) string {

@@ -42,13 +42,18 @@ func snapshot() stats.Snapshot {
 	m.Begin()
 	m.Fail(stats.FailureNoAnswer)
 	web.Member("10.0.0.7:3031").Begin()
+	pools := c.Pools()
+	pools[0].PausedUntil, pools[0].Overloaded = at.Add(3*time.Hour), true
+	up, away := &pools[0].Members[0], &pools[0].Members[1]
+	up.State, up.Slots, up.Load = stats.MemberUp, 4, &stats.Load{Slots: 4, Accepting: 3, Busy: 2, Queued: 7}
+	away.State, away.Cause, away.Since = "away", "no socket", at
 	return stats.Snapshot{
 		Version: "v1.2.3", State: stats.StateReady, StartedAt: at, Config: "/etc/headgate/headgate.yaml",
 		Generation: stats.Generation{Number: 3, Hash: "abc", At: at.Add(time.Hour)},
 		LastReload: stats.Reload{At: at.Add(2 * time.Hour), Error: "headgate.yaml:1: unknown key"},
 		Listeners:  []stats.Listener{{Address: "[::]:443", Protocol: "https", Connections: 2, Accepted: 9}, {Address: "[::]:443", Protocol: "http3"}},
 		Sites:      c.Sites(),
-		Pools:      c.Pools(),
+		Pools:      pools,
 		Certificates: []stats.Certificate{
 			{Names: []string{"a.example"}, NotAfter: at.Add(48 * time.Hour)},
 			{Names: []string{"b.example"}, NotAfter: at.Add(24 * time.Hour), Error: "no answer"},

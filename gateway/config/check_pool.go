@@ -1,8 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"strings"
 
+	"headgate/gateway/expression"
+	"headgate/upstream"
+	"headgate/upstream/dns"
 	"headgate/upstream/uwsgi"
 )
 
@@ -15,36 +21,166 @@ func (p Pool) check(r *report, at path, name string) {
 	if len(p.Members) == 0 {
 		r.check(at.key("members"), at, "has no members", "list where its workers listen: members: [\"unix:/run/app.sock\"]")
 	}
-	seen := map[uwsgi.Address]int{}
+	seen := map[string]int{}
+	backups := 0
 	for i, m := range p.Members {
 		p.checkMember(r, at, i, m, seen)
+		if m.Backup {
+			backups++
+		}
 	}
+	if backups > 0 && backups == len(p.Members) {
+		r.warn(at.key("members"), at, "every member is a backup", "remove backup: true from those that answer normally")
+	}
+	p.checkProtocol(r, at)
+	p.checkStats(r, at)
+	p.checkBalance(r, at.key("balance"), at)
+	leaf(r, at, p.UWSGI)
+	leaf(r, at, p.Upstream)
+	leaf(r, at.key("dns"), p.DNS)
+}
+
+// checkProtocol refuses what the protocol has no use for.
+func (p Pool) checkProtocol(r *report, at path) {
 	tls := p.UWSGI.TLS
 	tls.Enabled = false
 	if p.Protocol != ProtocolSUWSGI && tls != (uwsgi.TLSOptions{}) {
 		r.check(at.key("tls"), at, "tls is only spoken with protocol: suwsgi", "write protocol: suwsgi, or remove tls")
 	}
-	leaf(r, at, p.UWSGI)
-	leaf(r, at, p.Upstream)
-}
-
-func (p Pool) checkMember(r *report, at path, i int, m Member, seen map[uwsgi.Address]int) {
-	place := at.key("members").item(i).key("address")
-	if m.Address == "" {
-		r.check(place, at.key("members").item(i), "has no address", "write it like unix:/run/app.sock or 10.0.0.7:3031")
+	if !p.SpeaksHTTP() {
 		return
 	}
-	a, err := uwsgi.ParseAddress(m.Address)
+	for _, key := range []struct {
+		name string
+		said bool
+	}{
+		{"dialect", p.UWSGI.Dialect != uwsgi.DialectAuto},
+		{"modifier1", p.UWSGI.Modifier1 != 0},
+		{"vars", len(p.UWSGI.Vars) > 0},
+		{"stats", p.Stats != ""},
+		{"check.ping", p.Upstream.Check.Ping},
+	} {
+		if key.said {
+			r.check(at.keys(key.name), at, key.name+" belongs to the uwsgi protocol, and the members speak HTTP", "remove it, or write protocol: uwsgi")
+		}
+	}
+}
+
+// checkStats looks at the addresses of statistics.
+func (p Pool) checkStats(r *report, at path) {
+	read := 0
+	for _, m := range p.Members {
+		if s := p.statsOf(m); s != "" && s == p.Stats && !strings.HasPrefix(s, ":") {
+			read++
+		}
+	}
+	switch {
+	case read > 1:
+		r.check(at.key("stats"), at, "one address of statistics cannot be that of several members", "write a port alone, such as \":9191\", or stats: at each member")
+	case read == 0 && p.Stats != "" && !strings.HasPrefix(p.Stats, ":") && len(p.Members) > 0:
+		r.warn(at.key("stats"), at, "these statistics are at none of the hosts of the members", "write stats: at the member that they are of")
+	}
+	checkStatsAddress(r, at.key("stats"), at, p.Stats)
+	for i, m := range p.Members {
+		item := at.key("members").item(i)
+		checkStatsAddress(r, item.key("stats"), item, m.Stats)
+		if strings.HasPrefix(p.statsOf(m), ":") && strings.HasPrefix(m.Address, "unix:") {
+			r.check(item, at, fmt.Sprintf("member %d is a unix socket, and %s is a port at its host", i+1, quoteShort(p.statsOf(m))), "write the whole address of its statistics, such as stats: unix:/run/stats.sock")
+		}
+	}
+}
+
+// statsOf is where the statistics of m are read, "" for nowhere: those of the pool
+// are of the members at the same host, and unix sockets are at one.
+func (p Pool) statsOf(m Member) string {
+	local := strings.HasPrefix(m.Address, "unix:")
+	switch {
+	case m.Stats != "":
+		return m.Stats
+	case strings.HasPrefix(p.Stats, ":"):
+		return p.Stats
+	case len(p.Members) == 1, local && strings.HasPrefix(p.Stats, "unix:"), !local && hostOf(m.Address) == hostOf(p.Stats):
+		return p.Stats
+	}
+	return ""
+}
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
+func checkStatsAddress(r *report, place, about path, s string) {
+	if s == "" {
+		return
+	}
+	whole := s
+	if strings.HasPrefix(s, ":") {
+		whole = "127.0.0.1" + s
+	}
+	if _, err := uwsgi.ParseAddress(whole); err != nil {
+		msg, hint := splitCure(err.Error())
+		r.check(place, about, msg, hint)
+	}
+}
+
+func (p Pool) checkBalance(r *report, at, about path) {
+	b := p.Upstream.Balance
+	if b.Hash == "" {
+		return
+	}
+	if _, err := expression.Compile(b.Hash, expression.String); err != nil {
+		msg, hint := err.Error(), ""
+		var e *expression.Error
+		if errors.As(err, &e) {
+			msg, hint = e.Msg, e.Hint
+		}
+		r.check(at.key("hash"), about, msg, hint)
+	}
+}
+
+func (p Pool) checkMember(r *report, at path, i int, m Member, seen map[string]int) {
+	item := at.key("members").item(i)
+	place := item.key("address")
+	if m.Address == "" {
+		r.check(place, item, "has no address", "write it like unix:/run/app.sock or 10.0.0.7:3031")
+		return
+	}
+	key := m.Address
+	var err error
+	if dns.IsName(m.Address) {
+		err = dns.Check(m.Address)
+	} else {
+		var a uwsgi.Address
+		a, err = uwsgi.ParseAddress(m.Address)
+		key = a.String()
+	}
 	if err != nil {
 		msg, hint := splitCure(err.Error())
 		r.check(place, at, fmt.Sprintf("member %d: %s", i+1, msg), hint)
 		return
 	}
-	if first, twice := seen[a]; twice {
-		r.check(place, at, fmt.Sprintf("member %d: %s is already member %d", i+1, quoteShort(m.Address), first+1), "for a bigger share write slots:")
+	if first, twice := seen[key]; twice {
+		r.check(place, at, fmt.Sprintf("member %d: %s is already member %d", i+1, quoteShort(m.Address), first+1), "for a bigger share write weight:")
 		return
 	}
-	seen[a] = i
+	seen[key] = i
+}
+
+// Named splits the members into those of fixed addresses and those of names.
+func (p Pool) Named() (fixed, names []upstream.Member) {
+	for _, m := range p.Members {
+		u := upstream.Member{Address: m.Address, Weight: m.Weight, Slots: m.Slots, Backup: m.Backup, Stats: p.statsOf(m)}
+		if dns.IsName(m.Address) {
+			names = append(names, u)
+		} else {
+			fixed = append(fixed, u)
+		}
+	}
+	return fixed, names
 }
 
 func isName(s string) bool {

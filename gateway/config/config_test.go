@@ -15,6 +15,7 @@ import (
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
+	"headgate/upstream/dns"
 	"headgate/upstream/uwsgi"
 )
 
@@ -47,13 +48,13 @@ func TestDesignSample(t *testing.T) {
 			Members:  members,
 			Protocol: "uwsgi",
 			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
-			Upstream: upstream.Options{
-				Queue: upstream.QueueOptions{Limit: 1000, Timeout: 30 * time.Second},
-				Retry: upstream.RetryOptions{Attempts: 3},
-			},
+			Upstream: upstream.Options{}.WithDefaults(),
+			DNS:      dns.Options{MaxTTL: 30 * time.Second},
 		}
 	}
-	shop := pool(config.Member{Address: "unix:/run/shop/uwsgi.sock"}, config.Member{Address: "10.0.0.7:3031"})
+	shop := pool(config.Member{Address: "unix:/run/shop/uwsgi.sock"}, config.Member{Address: "10.0.0.7:3031", Weight: 2, Slots: 8, Backup: true})
+	shop.Stats = "unix:/run/shop/stats.sock"
+	shop.Upstream.Check = upstream.CheckOptions{Path: "/healthz", Interval: 5 * time.Second, Host: "shop.example.com", Timeout: 2 * time.Second, Rise: 1, Fall: 2}
 	shop.UWSGI.Vars = map[string]string{"DJANGO_SETTINGS_MODULE": "shop.settings"}
 	want := &config.Config{
 		Listen: config.Listen{HTTP: []string{":80"}, HTTPS: []string{":443"}, HTTP3: new(true)},
@@ -78,10 +79,10 @@ func TestDesignSample(t *testing.T) {
 		Sites: []config.Site{{
 			Hosts: []string{"shop.example.com", "www.shop.example.com"}, HTTP: "redirect", Limits: limits,
 			Routes: []config.Route{
-				{Path: "/old", Redirect: &config.Redirect{To: "/new", Status: 301}, RequestBody: "spool", Limits: limits},
-				{Path: "/health", Respond: &config.Respond{Status: 200, Body: "ok", Type: "text/plain; charset=utf-8"}, RequestBody: "spool", Limits: limits},
-				{Mount: "/blog", Pool: "blog", RequestBody: "spool", Limits: limits},
-				{Pool: "shop", RequestBody: "spool", Limits: limits},
+				{Path: "/old", Redirect: &config.Redirect{To: "/new", Status: 301}, RequestBody: "spool", Retry: "idempotent", Limits: limits},
+				{Path: "/health", Respond: &config.Respond{Status: 200, Body: "ok", Type: "text/plain; charset=utf-8"}, RequestBody: "spool", Retry: "idempotent", Limits: limits},
+				{Mount: "/blog", Pool: "blog", RequestBody: "spool", Retry: "idempotent", Limits: limits},
+				{Pool: "shop", RequestBody: "spool", Retry: "idempotent", Limits: limits},
 			},
 		}},
 	}
@@ -165,10 +166,42 @@ func TestEveryKey(t *testing.T) {
 				TLS: uwsgi.TLSOptions{Enabled: true, CA: "/etc/ssl/ca.pem", ServerName: "app.internal", Cert: "/etc/ssl/client.pem", Key: "/etc/ssl/client.key"},
 			},
 			Upstream: upstream.Options{
-				Balance: upstream.RoundRobin, Slots: 8,
+				Balance: upstream.Balance{Rule: upstream.RoundRobin}, Slots: 8,
 				Queue: upstream.QueueOptions{Limit: 10, Timeout: 1500 * time.Millisecond},
 				Retry: upstream.RetryOptions{Attempts: 1},
-			},
+			}.WithDefaults(),
+			DNS: dns.Options{MaxTTL: 30 * time.Second},
+		}, "asgi": {
+			Members:  []config.Member{{Address: "10.0.0.7:8000", Weight: 2, Slots: 4, Backup: true}, {Address: "srv:_http._tcp.asgi.internal"}},
+			Protocol: "http",
+			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+			DNS:      dns.Options{MaxTTL: 20 * time.Second},
+			Upstream: upstream.Options{
+				Balance:   upstream.Balance{Hash: `request.cookie["session"]`},
+				Queue:     upstream.QueueOptions{Fairness: upstream.FairOff},
+				Retry:     upstream.RetryOptions{Timeout: 7 * time.Second, Budget: 10},
+				Eject:     upstream.EjectOptions{Failures: -1, Time: 3 * time.Second},
+				SlowStart: -1,
+				Check: upstream.CheckOptions{
+					Path: "/healthz", Host: "example.com", Interval: 9 * time.Second, Timeout: time.Second, Status: 204, Rise: 3, Fall: 4,
+				},
+			}.WithDefaults(),
+		}, "pinned": {
+			Members:  []config.Member{{Address: "unix:/run/pinned.sock", Stats: "unix:/run/pinned-stats.sock"}, {Address: "unix:/run/pinned2.sock"}},
+			Protocol: "uwsgi",
+			Stats:    "unix:/run/stats.sock",
+			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+			DNS:      dns.Options{MaxTTL: 30 * time.Second},
+			Upstream: upstream.Options{
+				Balance: upstream.Balance{Sticky: upstream.Sticky{Cookie: "member", Secret: "sixteen bytes at least"}},
+				Check:   upstream.CheckOptions{Ping: true},
+			}.WithDefaults(),
+		}, "hashed": {
+			Members:  []config.Member{{Address: "unix:/run/hashed.sock"}},
+			Protocol: "uwsgi",
+			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+			DNS:      dns.Options{MaxTTL: 30 * time.Second},
+			Upstream: upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}.WithDefaults(),
 		}},
 		Sites: []config.Site{
 			{
@@ -178,13 +211,15 @@ func TestEveryKey(t *testing.T) {
 					ClientAuth: certs.ClientAuth{CA: "/etc/ssl/clients.pem", Mode: "request", Depth: -1, CRL: "/etc/ssl/clients.crl", Certificate: true},
 				},
 				Routes: []config.Route{
-					{Path: "=/favicon.ico", Respond: &config.Respond{Status: 404, Body: "none", Type: "text/html"}, RequestBody: "spool", Limits: limits},
-					{Path: "~^/u/[0-9]+$", Redirect: &config.Redirect{To: "/users", Status: 302}, RequestBody: "spool", Limits: limits},
-					{Mount: "/api", Pool: "secure", RequestBody: "stream", Limits: api},
-					{Path: "/app/", Pool: "secure", RequestBody: "spool", Limits: limits},
+					{Path: "=/favicon.ico", Respond: &config.Respond{Status: 404, Body: "none", Type: "text/html"}, RequestBody: "spool", Retry: "idempotent", Limits: limits},
+					{Path: "~^/u/[0-9]+$", Redirect: &config.Redirect{To: "/users", Status: 302}, RequestBody: "spool", Retry: "idempotent", Limits: limits},
+					{Mount: "/api", Pool: "secure", RequestBody: "stream", Retry: "idempotent", Limits: api},
+					{Path: "/app/", Pool: "asgi", RequestBody: "spool", Priority: upstream.PriorityHigh, Retry: "safe", Limits: limits},
+					{Path: "/pinned/", Pool: "pinned", RequestBody: "spool", Retry: "idempotent", Priority: upstream.PriorityLow, Limits: limits},
+					{Path: "/hashed/", Pool: "hashed", RequestBody: "spool", Retry: "idempotent", Limits: limits},
 				},
 			},
-			{HTTP: "serve", Limits: global, Routes: []config.Route{{Pool: "secure", RequestBody: "spool", Limits: global}}},
+			{HTTP: "serve", Limits: global, Routes: []config.Route{{Pool: "secure", RequestBody: "spool", Retry: "idempotent", Limits: global}}},
 		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"headgate/upstream"
+	"headgate/upstream/dns"
 )
 
 // SetDefaults fills in whatever is not said, so that a Config says all it
@@ -74,9 +74,8 @@ func (p *Pool) setDefaults() {
 	p.UWSGI.TLS.Enabled = p.Protocol == ProtocolSUWSGI
 	setDefault(&p.UWSGI.ConnectTimeout, 5*time.Second)
 	setDefault(&p.UWSGI.ResponseTimeout, 60*time.Second)
-	setDefault(&p.Upstream.Queue.Limit, upstream.DefaultQueueLimit)
-	setDefault(&p.Upstream.Queue.Timeout, upstream.DefaultQueueTimeout)
-	setDefault(&p.Upstream.Retry.Attempts, upstream.DefaultAttempts)
+	p.Upstream = p.Upstream.WithDefaults()
+	setDefault(&p.DNS.MaxTTL, dns.DefaultMaxTTL)
 }
 
 func (s *Site) setDefaults(c *Config) {
@@ -92,6 +91,7 @@ func (s *Site) setDefaults(c *Config) {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		setDefault(&r.RequestBody, BodySpool)
+		setDefault(&r.Retry, RetryIdempotent)
 		r.Limits.inherit(s.Limits)
 		if r.Redirect != nil {
 			setDefault(&r.Redirect.Status, 308)

@@ -13,6 +13,7 @@ import (
 
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
+	"headgate/upstream"
 )
 
 // Marshal returns c as a file that Parse reads back to the same Config, in the
@@ -52,6 +53,11 @@ func (e encoder) value(v reflect.Value) any {
 	case tracing.Headers:
 		return e.headers(x)
 	case certs.Secret:
+		if e.hide && x != "" {
+			return "***"
+		}
+		return unlessZero(v, escape(string(x)))
+	case upstream.Secret:
 		if e.hide && x != "" {
 			return "***"
 		}

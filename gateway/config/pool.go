@@ -2,6 +2,7 @@ package config
 
 import (
 	"headgate/upstream"
+	"headgate/upstream/dns"
 	"headgate/upstream/uwsgi"
 )
 
@@ -9,8 +10,16 @@ import (
 type Pool struct {
 	Members []Member `yaml:"members"` // strings, or maps when there is more to say
 
-	// uwsgi (default), or suwsgi: uwsgi inside TLS.
+	// uwsgi (default); suwsgi: uwsgi inside TLS; http: HTTP/1.1, to an ASGI server
+	// for example; h2c: HTTP/2 in clear text.
 	Protocol string `yaml:"protocol"`
+
+	// uWSGI's --stats address, for slots, readiness and metrics. Of a pool with
+	// more than one member it is a port alone, ":9191", at the host of each one.
+	Stats string `yaml:"stats"`
+
+	// How members that are named are looked up: name:3031, srv:NAME.
+	DNS dns.Options `yaml:"dns"`
 
 	// How members are spoken to. Its TLS.Enabled follows Protocol.
 	UWSGI uwsgi.Options `yaml:",inline"`
@@ -23,10 +32,22 @@ type Pool struct {
 const (
 	ProtocolUWSGI  = "uwsgi"
 	ProtocolSUWSGI = "suwsgi"
+	ProtocolHTTP   = "http"
+	ProtocolH2C    = "h2c"
 )
 
-// Member is one address that speaks uwsgi. In a file it is mostly written as its
-// address alone.
+// SpeaksHTTP reports whether the members are HTTP servers.
+func (p Pool) SpeaksHTTP() bool { return p.Protocol == ProtocolHTTP || p.Protocol == ProtocolH2C }
+
+// Member is one server of a pool. In a file it is mostly written as its address
+// alone.
 type Member struct {
-	Address string `yaml:"address,short"` // unix:/run/app.sock, unix:@abstract, 10.0.0.7:3031, [::1]:3031 or name:3031
+	// unix:/run/app.sock, unix:@abstract, 10.0.0.7:3031, [::1]:3031, or a name that
+	// is looked up again as its record says: app:3031, srv:_uwsgi._tcp.app.internal.
+	Address string `yaml:"address,short"`
+
+	Weight int    `yaml:"weight"` // its share in proportion to the others (1)
+	Slots  int    `yaml:"slots"`  // requests in flight; those of the pool when absent
+	Backup bool   `yaml:"backup"` // used only while no other member is fit
+	Stats  string `yaml:"stats"`  // uWSGI's --stats address of this member
 }

@@ -102,7 +102,12 @@ func shorthands() map[string]*jsonschema.Schema {
 		{Type: "string", Enum: []any{"http-01", "tls-alpn-01", "dns-persist-01"}},
 		{Type: "string", Pattern: variablePattern},
 	}}
+	balance := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string", Enum: words(rules()["pools.*.balance"].enum)},
+		{Type: "string", Pattern: variablePattern},
+	}}
 	return map[string]*jsonschema.Schema{
+		"pools.*.balance":            balance,
 		"pools.*.members[]":          {Type: "string", MinLength: new(uint64(1))},
 		"tls.acme.challenges[]":      challenge,
 		"tls.issuers[].challenges[]": challenge,

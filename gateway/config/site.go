@@ -1,6 +1,9 @@
 package config
 
-import "headgate/tls/certs"
+import (
+	"headgate/tls/certs"
+	"headgate/upstream"
+)
 
 // Site is a set of host names with its routes.
 type Site struct {
@@ -41,8 +44,23 @@ type Route struct {
 	// (at once, if its length is known).
 	RequestBody string `yaml:"request_body"`
 
+	// Who comes first when requests must wait for a slot: high, normal (default) or
+	// low.
+	Priority upstream.Priority `yaml:"priority"`
+
+	// When a request may run twice: idempotent (default: its method says so) or
+	// safe (always). An app says the latter of single addresses by the header
+	// X-Headgate-Retry: safe.
+	Retry string `yaml:"retry"`
+
 	Limits RouteLimits `yaml:"limits"` // where they differ from the limits of the site
 }
+
+// When a request of a route may run twice.
+const (
+	RetryIdempotent = "idempotent"
+	RetrySafe       = "safe"
+)
 
 // What a route does with a request body.
 const (

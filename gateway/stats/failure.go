@@ -25,6 +25,9 @@ const (
 	FailureQueueFull                   // no room in the pool's queue
 	FailureQueueTimeout                // no slot became free in time
 	FailureNoMember                    // the pool had nobody to ask
+	FailureAway                        // no member could be reached in time
+	FailurePaused                      // the operator's pause was longer than the wait
+	FailureDrained                     // the operator has drained every member
 	failures                           // how many there are
 )
 
@@ -32,6 +35,7 @@ const (
 var failureNames = [failures]string{
 	"other", "too_large", "unavailable", "timeout", "no_answer", "bad_answer",
 	"cut", "body", "canceled", "queue_full", "queue_timeout", "no_member",
+	"away", "paused", "drained",
 }
 
 // String returns the name that metrics and logs use.

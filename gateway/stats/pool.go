@@ -9,7 +9,7 @@ import (
 )
 
 // PoolCounters count what one pool did. The zero value is ready; every method
-// may be called by any number of goroutines at once. All but Member, Retain and
+// may be called by any number of goroutines at once. All but Member, Forget and
 // Snapshot take no lock and allocate nothing. They must not be copied.
 type PoolCounters struct {
 	failures FailureCounter
@@ -56,20 +56,19 @@ func (c *PoolCounters) Member(address string) *MemberCounters {
 	return m
 }
 
-// Retain forgets the members whose address is not among addresses. Their
-// failures stay in the numbers of the pool.
-func (c *PoolCounters) Retain(addresses []string) {
+// Forget forgets the member at address, if there is one. Its failures stay in the
+// numbers of the pool.
+func (c *PoolCounters) Forget(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for address, m := range c.members {
-		if slices.Contains(addresses, address) {
-			continue
-		}
-		for kind, n := range m.failures.Snapshot() {
-			c.failures.counts[kind].Add(n)
-		}
-		delete(c.members, address)
+	m := c.members[address]
+	if m == nil {
+		return
 	}
+	for kind, n := range m.failures.Snapshot() {
+		c.failures.counts[kind].Add(n)
+	}
+	delete(c.members, address)
 }
 
 // Snapshot returns what was counted so far, under the name of the pool, its
@@ -93,12 +92,35 @@ func (c *PoolCounters) Snapshot(name string) Pool {
 	return p
 }
 
-// Pool are the numbers of one pool.
+// Pool are the numbers of one pool, and what it is doing.
 type Pool struct {
-	Name     string       `json:"name"`
-	Members  []Member     `json:"members"`
-	Failures Failures     `json:"failures"` // of the pool and of all its members
-	Retries  uint64       `json:"retries"`
-	Queued   int64        `json:"queued"` // waiting now
-	Wait     Distribution `json:"wait"`   // time in the queue
+	Name        string       `json:"name"`
+	Members     []Member     `json:"members"`
+	Failures    Failures     `json:"failures"` // of the pool and of all its members
+	Retries     uint64       `json:"retries"`
+	Queued      int64        `json:"queued"`                // waiting now
+	Wait        Distribution `json:"wait"`                  // time in the queue
+	PausedUntil time.Time    `json:"paused_until,omitzero"` // zero: it is not paused
+	Overloaded  bool         `json:"overloaded,omitempty"`  // the newest requests go first
+}
+
+// InFlight returns how many requests are at members.
+func (p Pool) InFlight() (n int64) {
+	for _, m := range p.Members {
+		n += m.InFlight
+	}
+	return n
+}
+
+// PoolChange is what has become of an operator's wish: to drain a member or to
+// pause a pool, and to take that back.
+type PoolChange struct {
+	Pool        string    `json:"pool"`
+	Member      string    `json:"member,omitempty"`      // its address; "": the wish was about the pool
+	State       string    `json:"state,omitempty"`       // of the member now; "": it is none at the moment
+	Changed     bool      `json:"changed"`               // false: it was so before
+	InFlight    int64     `json:"in_flight"`             // at the member, or at all of the pool
+	Queued      int64     `json:"queued"`                // waiting in the pool's queue
+	Up          int       `json:"up"`                    // members of the pool that take requests
+	PausedUntil time.Time `json:"paused_until,omitzero"` // zero: the pool is not paused
 }

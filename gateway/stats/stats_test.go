@@ -102,10 +102,11 @@ func TestPoolAddsTheFailuresOfItsMembers(t *testing.T) {
 	if p.Failures[stats.FailureQueueFull] != 1 || p.Failures[stats.FailureTimeout] != 1 || p.Failures[stats.FailureOther] != 1 {
 		t.Errorf("failures = %v", p.Failures)
 	}
-	c.Retain([]string{"a:1"})
+	c.Forget("b:1")
+	c.Forget("b:1")
 	after := c.Snapshot("web")
 	if len(after.Members) != 1 || after.Failures != p.Failures {
-		t.Errorf("after Retain: %+v: a counter must not run backwards", after)
+		t.Errorf("after Forget: %+v: a counter must not run backwards", after)
 	}
 }
 
@@ -149,7 +150,10 @@ func TestConcurrentCounting(t *testing.T) {
 }
 
 func TestFailureNames(t *testing.T) {
-	for f := stats.FailureOther; f <= stats.FailureNoMember; f++ {
+	if got := stats.FailureDrained.String(); got != "drained" {
+		t.Errorf("the last kind is called %q", got)
+	}
+	for f := stats.FailureOther; f <= stats.FailureDrained; f++ {
 		if got := stats.FailureNamed(f.String()); got != f {
 			t.Errorf("FailureNamed(%q) = %d, want %d", f, got, f)
 		}
@@ -165,6 +169,12 @@ func TestSnapshotSurvivesJSON(t *testing.T) {
 	c.Site("a").End(502, 1, 2, time.Second)
 	c.Pool("p").Member("unix:/run/a.sock").Fail(stats.FailureNoAnswer)
 	want := stats.Snapshot{Version: "1.2.3", State: stats.StateReady, Sites: c.Sites(), Pools: c.Pools()}
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	p := &want.Pools[0]
+	p.PausedUntil, p.Overloaded = at, true
+	m := &p.Members[0]
+	m.State, m.Cause, m.Since, m.Until, m.Load = "away", "no socket", at, at, &stats.Load{Slots: 4, Accepting: 3, Busy: 2, Queued: 1}
+	m.Slots, m.Limit, m.Known, m.Weight, m.Backup, m.Share, m.Dialect = 4, 5, "stats", 2, true, 0.5, "uwsgi"
 	b, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

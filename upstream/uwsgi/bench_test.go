@@ -54,9 +54,10 @@ func rawWorker(b *testing.B, answer string) uwsgi.Address {
 	return uwsgi.Address{Network: "unix", Addr: path}
 }
 
-func benchmarkDo(b *testing.B, addr uwsgi.Address, req *uwsgi.Request) {
+func benchmarkDo(b *testing.B, addr uwsgi.Address, o uwsgi.Options, req *uwsgi.Request) {
 	b.Helper()
-	tr := newTransport(b, addr, uwsgi.Options{Dialect: uwsgi.DialectUWSGI})
+	o.Dialect = uwsgi.DialectUWSGI
+	tr := newTransport(b, addr, o)
 	var buf [32 << 10]byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -78,7 +79,33 @@ func benchmarkDo(b *testing.B, addr uwsgi.Address, req *uwsgi.Request) {
 func BenchmarkDo(b *testing.B) {
 	req := get("/")
 	req.Header = benchHeader
-	benchmarkDo(b, rawWorker(b, benchAnswer), req)
+	benchmarkDo(b, rawWorker(b, benchAnswer), uwsgi.Options{}, req)
+}
+
+func BenchmarkDoWatched(b *testing.B) {
+	req := get("/")
+	req.Header = benchHeader
+	benchmarkDo(b, rawWorker(b, benchAnswer), uwsgi.Options{Watch: true}, req)
+}
+
+// BenchmarkWatch is what Options.Watch costs a request, with 100 others in flight.
+func BenchmarkWatch(b *testing.B) {
+	request := uwsgi.WatchOne(100)
+	b.ReportAllocs()
+	for b.Loop() {
+		request()
+	}
+}
+
+func BenchmarkWatchParallel(b *testing.B) {
+	request := uwsgi.WatchEach(100)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		one := request()
+		for pb.Next() {
+			one()
+		}
+	})
 }
 
 // BenchmarkDial is what a connection alone costs on both sides.

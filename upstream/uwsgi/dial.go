@@ -6,14 +6,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
 	"time"
 )
 
-// dial opens a connection. Unix sockets are connected with two system calls;
-// names of TCP members are looked up each time, so that a change is seen.
+// dial opens a connection. Unix sockets are connected with two system calls, and
+// a full listen backlog is an error at once; names of TCP members are looked up
+// each time, so that a change is seen.
 func (t *Transport) dial(ctx context.Context, s *scratch) (*conn, *Error) {
 	c, err := t.connect(ctx, s)
 	if err != nil {
@@ -39,7 +41,7 @@ func (t *Transport) dial(ctx context.Context, s *scratch) (*conn, *Error) {
 
 func (t *Transport) connect(ctx context.Context, s *scratch) (*conn, error) {
 	if t.addr.Network == "unix" {
-		return t.connectUnix(ctx, s)
+		return dialUnix(t.addr.Addr, s)
 	}
 	nc, err := t.dialer.DialContext(ctx, t.addr.Network, t.addr.Addr)
 	if err != nil {
@@ -50,58 +52,18 @@ func (t *Transport) connect(ctx context.Context, s *scratch) (*conn, error) {
 	return c, nil
 }
 
-// errBacklog says that the listen queue stayed full until the time was over.
-var errBacklog = errors.New("listen backlog full")
-
-// Waits between two attempts to get into a full listen queue.
-const (
-	backlogWait    = time.Millisecond
-	backlogWaitMax = 50 * time.Millisecond
-)
-
-// connectUnix connects like a blocking socket: while the listen queue is full,
-// for which the kernel says EAGAIN, it waits and tries again.
-func (t *Transport) connectUnix(ctx context.Context, s *scratch) (*conn, error) {
-	c, err := dialUnix(t.addr.Addr, s)
-	if err != syscall.EAGAIN {
-		return c, err
-	}
-	var over <-chan time.Time
-	if t.connectTimeout > 0 {
-		limit := time.NewTimer(t.connectTimeout)
-		defer limit.Stop()
-		over = limit.C
-	}
-	wait := backlogWait
-	again := time.NewTimer(wait)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-over:
-			return nil, errBacklog
-		case <-again.C:
-		}
-		if c, err = dialUnix(t.addr.Addr, s); err != syscall.EAGAIN {
-			return c, err
-		}
-		wait = min(2*wait, backlogWaitMax)
-		again.Reset(wait)
-	}
-}
-
 // dialFailure says why there is no connection. Nothing was sent.
 func (t *Transport) dialFailure(ctx context.Context, err error) *Error {
 	e := &Error{Stage: StageDial, Kind: KindUnavailable, Addr: t.name, Err: err, NeverRan: true}
 	if ctx.Err() != nil {
 		return canceled(e, ctx)
 	}
+	e.away = t.isAway(err)
 	var dns *net.DNSError
 	switch {
-	case errors.Is(err, errBacklog):
-		e.Err = nil
-		e.Cause = "listen backlog full for " + seconds(t.connectTimeout) + ": every worker is busy"
+	case t.addr.Network == "unix" && errors.Is(err, syscall.EAGAIN):
+		e.full, e.Err = true, nil
+		e.Cause = "listen backlog full: every worker is busy"
 		e.Cure = "more processes or threads, a larger listen option (and net.core.somaxconn), or slots so that requests queue here"
 	case errors.As(err, &dns):
 		e.Cause, e.Cure = "the name "+dns.Name+" cannot be looked up", "check the address, and the resolver of this host"
@@ -112,6 +74,27 @@ func (t *Transport) dialFailure(ctx context.Context, err error) *Error {
 		e.Cause, e.Cure = t.refusal(err)
 	}
 	return e
+}
+
+// isAway reports whether an error of connect is that of a member that is not
+// there, and not of something that only an operator can change.
+func (t *Transport) isAway(err error) bool {
+	var dns *net.DNSError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &dns):
+		return true
+	case !errors.As(err, &errno):
+		return isTimeout(err)
+	}
+	switch errno {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ETIMEDOUT,
+		syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN:
+		return true
+	case syscall.EACCES, syscall.EPERM: // or it is the moment between bind and chmod
+		return t.addr.Network == "unix"
+	}
+	return false
 }
 
 // refusal puts an errno of connect into words.
@@ -135,6 +118,8 @@ func (t *Transport) refusal(err error) (cause, cure string) {
 		return "the socket's path cannot be used: " + t.path(), "a path has at most 107 bytes"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "no route to the member", "check the address and the network"
+	case isReset(err):
+		return "reset while connecting", "the server is being stopped, or started: is it running?"
 	}
 	return "no connection", ""
 }
@@ -150,7 +135,7 @@ func (t *Transport) tlsFailure(ctx context.Context, err error) *Error {
 	case ctx.Err() != nil:
 		return canceled(e, ctx)
 	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
-		e.Kind = KindTimeout
+		e.Kind, e.away = KindTimeout, true
 		e.Cause, e.Cure = "no TLS handshake within "+seconds(t.connectTimeout), "is the member's socket a suwsgi-socket?"
 	case errors.As(err, &unknown):
 		e.Cause, e.Cure = "the member's certificate is not trusted", "name its root in tls.ca"
@@ -161,6 +146,7 @@ func (t *Transport) tlsFailure(ctx context.Context, err error) *Error {
 	case errors.As(err, &plain):
 		e.Cause, e.Cure = "the member does not speak TLS", "write protocol: uwsgi, or give uWSGI a suwsgi-socket"
 	default:
+		e.away = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) // cut, not refused
 		e.Cause, e.Cure = "the TLS handshake was not completed", "is the member's socket a suwsgi-socket?"
 	}
 	return e
@@ -169,6 +155,7 @@ func (t *Transport) tlsFailure(ctx context.Context, err error) *Error {
 // canceled turns e into the error of a caller who went away.
 func canceled(e *Error, ctx context.Context) *Error {
 	e.Kind, e.Cause, e.Cure, e.Err = KindCanceled, "given up by the caller", "", context.Cause(ctx)
+	e.away, e.full = false, false
 	return e
 }
 

@@ -17,6 +17,11 @@
 // the protocol tells the length first. Options that come from people are to
 // pass [Options.Validate].
 //
+// Whoever has more than one request to give looks with [Transport.Reach],
+// [Transport.Ping] and [Transport.Check] whether a member is there and fit, and
+// with [Transport.Load] and [ReadStats] how many requests it runs at once. What
+// an [Error] proves it says by its methods: Unsent, Away, Full, Timeout, Blameless.
+//
 // # What a worker is told
 //
 // The variables are those of CGI (RFC 3875) as nginx's uwsgi_params has them,

@@ -79,6 +79,9 @@ type Error struct {
 	// NeverRan reports that the worker provably did not run the request, so
 	// that it may be sent again whatever its method.
 	NeverRan bool
+
+	away bool // there is nobody to connect to
+	full bool // the listen backlog is full
 }
 
 // Error returns stage, member, cause and the underlying error in one line.
@@ -102,3 +105,19 @@ func (e *Error) Unsent() bool { return e.NeverRan }
 
 // Timeout reports whether time ran out.
 func (e *Error) Timeout() bool { return e.Kind == KindTimeout }
+
+// Away reports that no connection could be had because the member is not there:
+// it is stopped, being started, or cannot be reached. Waiting may help. It is
+// false for what waiting does not cure, such as a certificate that is not
+// trusted, or no file descriptor left in this process.
+func (e *Error) Away() bool { return e.away }
+
+// Full reports that the member is there and its listen backlog is full: every
+// worker is busy, and as many connections as it lets wait are waiting. Only unix
+// sockets tell.
+func (e *Error) Full() bool { return e.full }
+
+// Blameless reports that the failure says nothing of the member's health.
+func (e *Error) Blameless() bool {
+	return e.Kind == KindTooLarge || e.Kind == KindBody || e.Kind == KindCanceled
+}

@@ -31,6 +31,10 @@ type exchange struct {
 
 	released atomic.Bool // conn is closed or put aside, by whoever set this
 
+	next, prev *exchange // in the transport's flights
+	listed     bool      // likewise
+	opaque     bool      // bytes that were not read say nothing: the request has a body, or was an upgrade
+
 	began     time.Time
 	packet    int   // its size
 	got       int64 // bytes of the answer
@@ -84,7 +88,22 @@ func (x *exchange) abandon() {
 func (x *exchange) drop() {
 	if x.released.CompareAndSwap(false, true) {
 		x.forget()
+		x.land()
 		_ = x.conn.Close()
+	}
+}
+
+// fly says that the member has been given the request.
+func (x *exchange) fly() {
+	if x.t.watch {
+		x.t.flights.add(x)
+	}
+}
+
+// land says that the member is done with it, or nobody waits for that any more.
+func (x *exchange) land() {
+	if x.t.watch {
+		x.t.flights.remove(x)
 	}
 }
 
@@ -98,6 +117,7 @@ func (x *exchange) release(excess bool) {
 	if !x.released.CompareAndSwap(false, true) {
 		return
 	}
+	x.land()
 	if alive := x.forget(); alive && !excess && x.reusable() {
 		x.t.idle.put(x.conn)
 		return
@@ -117,6 +137,7 @@ func (x *exchange) write(req *Request, packet []byte, body io.Reader) *Error {
 	x.packet = len(packet)
 	first, left := packet, int64(0)
 	if body != nil && req.ContentLength > 0 {
+		x.opaque = true
 		left = req.ContentLength
 		if atHand(req, body) {
 			out := x.t.buffers.takeOut()
@@ -136,6 +157,7 @@ func (x *exchange) write(req *Request, packet []byte, body io.Reader) *Error {
 		x.writeErr, x.cutPacket = err, n < len(packet)
 		return nil
 	}
+	x.fly()
 	if left > 0 {
 		x.startSending(req, body, left)
 	}
@@ -284,12 +306,16 @@ func (x *exchange) upgrade(req *Request) *Error {
 		return x.bad("the member switched protocols in the middle of the request's body", "")
 	}
 	if !x.released.CompareAndSwap(false, true) || !x.forget() {
+		x.land()
 		_ = x.conn.Close()
 		return canceled(&Error{Stage: StageHead, Addr: x.t.name}, x.ctx)
 	}
+	if x.t.watch {
+		x.t.flights.keep(x)
+	}
 	x.conn.arm(0)
 	x.resp.ContentLength = 0
-	x.resp.Conn = &upgraded{Conn: x.conn.Conn, early: bytes.Clone(x.in.bytes())}
+	x.resp.Conn = &upgraded{Conn: x.conn.Conn, x: x, early: bytes.Clone(x.in.bytes())}
 	x.in.r = x.in.w
 	x.body.begin(frameNone, 0)
 	return nil

@@ -1,6 +1,8 @@
 package uwsgi
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"net/http"
 )
@@ -31,4 +33,38 @@ func DecodeChunked(src []byte, step, want int) (data []byte, used int, done bool
 		data, used = append(data, p...), used+n
 	}
 	return data, used, d.done(), nil
+}
+
+// WatchEach returns what makes functions, each of which takes one exchange into
+// the list of those in flight, among others, and out again.
+func WatchEach(others int) func() func() {
+	t := &Transport{watch: true}
+	for range others {
+		(&exchange{t: t}).fly()
+	}
+	return func() func() {
+		x := &exchange{t: t}
+		return func() {
+			x.fly()
+			x.land()
+		}
+	}
+}
+
+// WatchOne is WatchEach for one.
+func WatchOne(others int) func() { return WatchEach(others)() }
+
+// Flights returns how many exchanges t has in flight, which is counted twice.
+func Flights(t *Transport) (count, walked int) {
+	t.flights.mu.Lock()
+	defer t.flights.mu.Unlock()
+	for x := t.flights.first; x != nil; x = x.next {
+		walked++
+	}
+	return t.flights.count, walked
+}
+
+// DecodeStats reads a document that is all there.
+func DecodeStats(document []byte) (Stats, error) {
+	return decodeStats(bufio.NewReader(bytes.NewReader(document)))
 }

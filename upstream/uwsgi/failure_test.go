@@ -1,8 +1,11 @@
 package uwsgi_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,70 +31,6 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-func TestNobodyThere(t *testing.T) {
-	dir := shortDir(t)
-	left := filepath.Join(dir, "left.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: left})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().String()
-	free.Close()
-	datagram := filepath.Join(dir, "d.sock")
-	d, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: datagram})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	for _, tt := range []struct {
-		name  string
-		addr  uwsgi.Address
-		cause string
-	}{
-		{"missing", unixAt(filepath.Join(dir, "no.sock")), "no socket at " + dir + "/no.sock"},
-		{"left over", unixAt(left), "nobody listens at " + left},
-		{"datagrams", unixAt(datagram), "not a stream socket"},
-		{"too long", unixAt("/" + strings.Repeat("x", 120)), "path cannot be used"},
-		{"abstract", unixAt("@headgate-nobody\x00"), "nobody listens at @headgate-nobody"},
-		{"tcp", uwsgi.Address{Network: "tcp", Addr: port}, "connection refused"},
-		{"name", uwsgi.Address{Network: "tcp", Addr: "no.such.name.invalid:1"}, "cannot be looked up"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			req := post("hello")
-			e := doError(t, newTransport(t, tt.addr, uwsgi.Options{}), req)
-			wantError(t, e, uwsgi.StageDial, uwsgi.KindUnavailable, true, tt.cause)
-			if e.Cure == "" {
-				t.Error("no cure")
-			}
-			if b, _ := io.ReadAll(req.Body); string(b) != "hello" {
-				t.Errorf("the body was touched: %q is left", b)
-			}
-		})
-	}
-}
-
-func TestPermissionDenied(t *testing.T) {
-	if os.Geteuid() == 0 {
-		// Root may connect to everything: look at how the errno is told only
-		// where a user can meet it.
-		t.Skip("runs as root")
-	}
-	dir := shortDir(t)
-	path := filepath.Join(dir, "w.sock")
-	w := uwsgitest.StartAt(t, unixAt(path), func(*uwsgitest.Conn) {})
-	if err := os.Chmod(path, 0); err != nil {
-		t.Fatal(err)
-	}
-	e := doError(t, newTransport(t, w.Addr(), uwsgi.Options{}), get("/"))
-	wantError(t, e, uwsgi.StageDial, uwsgi.KindUnavailable, true, "permission denied")
-}
-
 // fullBacklog listens without accepting and fills the queue; accept empties it.
 func fullBacklog(t *testing.T) (addr uwsgi.Address, accept func()) {
 	t.Helper()
@@ -105,7 +44,8 @@ func fullBacklog(t *testing.T) (addr uwsgi.Address, accept func()) {
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Listen(fd, 0); err != nil {
+	patience := syscall.Timeval{Sec: 5} // of accept
+	if err := errors.Join(syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience), syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	filler, err := net.Dial("unix", path) // a queue of 0 takes one
@@ -127,24 +67,68 @@ func fullBacklog(t *testing.T) (addr uwsgi.Address, accept func()) {
 	}
 }
 
-func TestFullBacklogIsWaitedFor(t *testing.T) {
+func TestFullBacklogIsAnErrorAtOnce(t *testing.T) {
+	addr, _ := fullBacklog(t)
+	tr := newTransport(t, addr, uwsgi.Options{})
+	req := post("hello")
+	e := doError(t, tr, req)
+	wantError(t, e, uwsgi.StageDial, uwsgi.KindUnavailable, true, "listen backlog full: every worker is busy")
+	if !e.Full() || e.Away() || !e.Unsent() || !strings.Contains(e.Cure, "more processes") {
+		t.Errorf("full %v, away %v, cure %q", e.Full(), e.Away(), e.Cure)
+	}
+	if b, _ := io.ReadAll(req.Body); string(b) != "hello" {
+		t.Errorf("the body was touched: %q is left", b)
+	}
+	var reached *uwsgi.Error
+	if err := tr.Reach(t.Context()); !errors.As(err, &reached) || !reached.Full() || reached.Away() {
+		t.Errorf("Reach: %v, want that it is full", err)
+	}
+}
+
+// roundTrip posts a body of unknown length.
+func roundTrip(ctx context.Context, tr *uwsgi.Transport, url string) error {
+	r, err := http.NewRequestWithContext(ctx, "POST", url, io.MultiReader(strings.NewReader("hello")))
+	if err != nil {
+		return err
+	}
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func TestRoundTripWaitsForRoom(t *testing.T) {
 	addr, accept := fullBacklog(t)
-	begun := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		<-begun
+		<-time.After(50 * time.Millisecond)
 		accept()
 	}()
-	close(begun)
-	do(t, newTransport(t, addr, uwsgi.Options{}), get("/"))
+	if err := roundTrip(t.Context(), newTransport(t, addr, uwsgi.Options{}), "http://x/"); err != nil {
+		t.Error(err)
+	}
 	<-done
 }
 
-func TestFullBacklogTimesOut(t *testing.T) {
+func TestRoundTripWaitsOnlySoLong(t *testing.T) {
 	addr, _ := fullBacklog(t)
-	e := doError(t, newTransport(t, addr, uwsgi.Options{ConnectTimeout: 30 * time.Millisecond}), get("/"))
-	wantError(t, e, uwsgi.StageDial, uwsgi.KindUnavailable, true, "listen backlog full")
+	var e *uwsgi.Error
+	began := time.Now()
+	err := roundTrip(t.Context(), newTransport(t, addr, uwsgi.Options{ConnectTimeout: 40 * time.Millisecond}), "http://x/")
+	if !errors.As(err, &e) || !e.Full() || !e.NeverRan {
+		t.Errorf("got %v, want that the backlog is full", err)
+	}
+	if took := time.Since(began); took < 40*time.Millisecond {
+		t.Errorf("it gave up after %v", took)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	err = roundTrip(ctx, newTransport(t, addr, uwsgi.Options{}), "http://x/")
+	if !errors.As(err, &e) || e.Kind != uwsgi.KindCanceled || e.Full() || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the context", err)
+	}
 }
 
 // TestFailureSignatures is the table of reference/uwsgi.md 3.2.

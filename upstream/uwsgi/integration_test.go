@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,21 +239,39 @@ func TestRealUWSGILargeBuffer(t *testing.T) {
 	do(t, unixUWSGI(t, "--buffer-size", "65535"), wide(60000))
 }
 
+// TestRealUWSGIBacklog: one request runs and two wait in the queue. Do says so to
+// the others, and RoundTrip waits before it.
 func TestRealUWSGIBacklog(t *testing.T) {
 	t.Parallel()
 	tr := unixUWSGI(t, "--listen", "1")
-	var wg sync.WaitGroup
-	for range 6 { // one runs, two wait in the queue, the others before it
-		wg.Go(func() {
+	var all sync.WaitGroup
+	var full atomic.Int32
+	for range 6 {
+		all.Go(func() {
 			resp, err := tr.Do(t.Context(), get("/slow"))
-			if err != nil {
+			var e *uwsgi.Error
+			switch {
+			case err == nil:
+				resp.Body.Close()
+			case errors.As(err, &e) && e.Full() && e.Unsent():
+				full.Add(1)
+			default:
 				t.Error(err)
-				return
 			}
-			resp.Body.Close()
 		})
 	}
-	wg.Wait()
+	all.Wait()
+	if n := full.Load(); n < 1 || n > 5 { // the one that saw whether it listens may be in the queue too
+		t.Errorf("%d of 6 met a full backlog", n)
+	}
+	for range 6 {
+		all.Go(func() {
+			if err := roundTrip(t.Context(), tr, "http://x/slow"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestRealUWSGIAbstractSocket(t *testing.T) {

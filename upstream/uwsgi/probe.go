@@ -11,7 +11,11 @@ import (
 // ping (modifier 100) of that size. What is too big is reset, and everything
 // else is answered or closed after it was read.
 func (t *Transport) refuses(ctx context.Context, s *scratch, size int) bool {
-	c, e := t.dial(ctx, s)
+	var c *conn
+	e := untilRoom(ctx, askTimeout, func() (e *Error) {
+		c, e = t.dial(ctx, s)
+		return e
+	})
 	if e != nil {
 		return false
 	}
@@ -34,28 +38,53 @@ const (
 	askTimeout   = 2 * time.Second
 )
 
-// ask finds out the dialect without running anything: uWSGI answers a ping with
-// a packet or closes, gunicorn with its page for an error, in HTTP. The error is
-// that of a member that cannot be reached.
+// ask finds out the dialect without running anything. The error is that of a
+// member that cannot be reached.
 func (t *Transport) ask(ctx context.Context, s *scratch) (Dialect, *Error) {
+	limit := min(askTimeout, t.responseTimeoutOr(askTimeout))
+	switch a, e := t.ping(ctx, s, limit); {
+	case e != nil:
+		return DialectAuto, e
+	default:
+		return a.dialect(), nil
+	}
+}
+
+// echo is the beginning of an answer to a ping, and the error that ended it.
+type echo struct {
+	b   [len("HTTP/1.1 5")]byte
+	n   int
+	err error
+}
+
+// ping sends a ping (modifier 100): uWSGI answers it with a packet, or closes if
+// it has no plugin for it, and gunicorn says in HTTP that it does not know the
+// modifier. No app runs. The *Error is that of a member that cannot be reached.
+func (t *Transport) ping(ctx context.Context, s *scratch, limit time.Duration) (a echo, e *Error) {
 	c, e := t.dial(ctx, s)
 	if e != nil {
-		return DialectAuto, e
+		return a, e
 	}
 	stop := context.AfterFunc(ctx, c.interrupt)
 	defer stop()
 	defer c.Close()
-	c.arm(min(askTimeout, t.responseTimeoutOr(askTimeout)))
-	if _, err := c.Write(AppendHeader(nil, modifierPing, 0, 0)); err != nil {
-		return DialectAuto, nil
+	c.arm(limit)
+	if _, a.err = c.Write(AppendHeader(nil, modifierPing, 0, 0)); a.err == nil {
+		a.n, a.err = io.ReadFull(c, a.b[:])
 	}
-	var answer [len("HTTP/1.1 5")]byte
-	n, err := io.ReadFull(c, answer[:])
+	return a, nil
+}
+
+// answered: the ping plugin did.
+func (a *echo) answered() bool { return a.n >= HeaderBytes && a.b[0] == modifierPing }
+
+// dialect is that of a server which answers so.
+func (a *echo) dialect() Dialect {
 	switch {
-	case string(answer[:n]) == "HTTP/1.1 5":
-		return DialectGunicorn, nil
-	case n >= HeaderBytes && answer[0] == modifierPing, n == 0 && err == io.EOF:
-		return DialectUWSGI, nil
+	case string(a.b[:a.n]) == "HTTP/1.1 5":
+		return DialectGunicorn
+	case a.answered(), a.n == 0 && a.err == io.EOF:
+		return DialectUWSGI
 	}
-	return DialectAuto, nil
+	return DialectAuto
 }

@@ -1,6 +1,7 @@
 package uwsgi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -13,7 +14,8 @@ import (
 // RoundTrip implements http.RoundTripper, for use as a library. The mount point
 // is "", the path is r.URL's, and the client is r.RemoteAddr if that is an
 // address and a port. A body of unknown length is spooled first, with the zero
-// Spooler. By the contract of http.RoundTripper it closes r.Body.
+// Spooler. By the contract of http.RoundTripper it closes r.Body. Unlike Do it
+// waits for a place in a full listen backlog, at most for the connect timeout.
 //
 // Response.Body of a 101 is an io.ReadWriteCloser. The error is an *Error, or
 // the Spooler's.
@@ -26,12 +28,31 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := t.Do(r.Context(), req)
-	if err != nil {
+	var resp *Response
+	e := untilRoom(r.Context(), t.connectTimeout, func() (e *Error) {
+		resp, e = t.doAgain(r.Context(), req)
+		return e
+	})
+	if e != nil {
 		_ = spool.Close()
-		return nil, err
+		return nil, e
 	}
 	return responseFrom(resp, r, spool), nil
+}
+
+// doAgain is Do for a request that may have been tried: its body is at hand, and
+// begins anew.
+func (t *Transport) doAgain(ctx context.Context, req *Request) (*Response, *Error) {
+	if req.Rewind != nil {
+		body, err := req.Rewind()
+		if err != nil {
+			return nil, t.bodyFailure(StageSend, err, true)
+		}
+		req.Body = body
+	}
+	s := t.scratch()
+	defer t.scratches.Put(s)
+	return t.do(ctx, s, req)
 }
 
 // requestFrom takes from r everything but its body.

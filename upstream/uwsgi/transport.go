@@ -44,6 +44,9 @@ type Transport struct {
 	sizes bufferSizes
 	idle  idleConns
 
+	watch   bool // flights are kept
+	flights flights
+
 	buffers   buffers
 	scratches sync.Pool
 }
@@ -66,6 +69,7 @@ func NewTransport(addr Address, o Options) (*Transport, error) {
 		connectTimeout:  timeoutOr(o.ConnectTimeout, DefaultConnectTimeout),
 		responseTimeout: timeoutOr(o.ResponseTimeout, DefaultResponseTimeout),
 	}
+	t.watch = o.Watch && kernelTells && addr.Network == "unix" && !o.TLS.Enabled
 	t.dialer = net.Dialer{Timeout: max(t.connectTimeout, 0), KeepAlive: -1}
 	if o.TLS.Enabled {
 		conf, err := o.TLS.config(addr)
@@ -139,6 +143,9 @@ func (t *Transport) CloseIdle() { t.idle.clear() }
 // When ctx ends, Do and a Read of the body return with KindCanceled, and the
 // connection is closed. A Conn outlives it.
 //
+// Do does not wait for a place in a full listen backlog: the error says Full at
+// once, and it is for the caller to try again.
+//
 // Do sends a request more than once only if no worker can have run it, or if it
 // is idempotent and a connection of gunicorn's keep-alive was stale; never more
 // than twice.
@@ -160,8 +167,8 @@ func (t *Transport) scratch() *scratch {
 }
 
 func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response, *Error) {
-	if ctx.Err() != nil {
-		return nil, canceled(&Error{Stage: StageDial, Addr: t.name, NeverRan: true}, ctx)
+	if e := t.ended(ctx); e != nil {
+		return nil, e
 	}
 	if t.Dialect() == DialectAuto && DialectMatters(req.PathInfo) {
 		d, e := t.ask(ctx, s)
@@ -195,6 +202,14 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 		return t.judge(ctx, s, req, packet, x, e)
 	}
 	return resp, e
+}
+
+// ended returns the error of a ctx that is over before anything began.
+func (t *Transport) ended(ctx context.Context) *Error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return canceled(&Error{Stage: StageDial, Addr: t.name, NeverRan: true}, ctx)
 }
 
 // attempt sends the request on a fresh connection. Without one there is no

@@ -9,6 +9,7 @@ import (
 // goroutine may read while another writes.
 type upgraded struct {
 	net.Conn
+	x     *exchange
 	early []byte // came with the head; only Read touches it
 }
 
@@ -20,6 +21,12 @@ func (u *upgraded) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return u.Conn.Read(p)
+}
+
+// Close ends both directions. The member is done with the request.
+func (u *upgraded) Close() error {
+	u.x.land()
+	return u.Conn.Close()
 }
 
 // CloseWrite ends the sending half; the other goes on.

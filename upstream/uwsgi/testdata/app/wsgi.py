@@ -27,6 +27,9 @@ def application(environ, start_response):
         return [b"5\r\nhello\r\n", b"7\r\n, world\r\n", b"0\r\n\r\n"]
     if path == "/slow":
         time.sleep(0.5)
+    if path == "/hold":  # until the file exists that the query names
+        while not os.path.exists(environ["QUERY_STRING"]):
+            time.sleep(0.01)
     if path == "/echo":
         start_response("200 OK", text)
         return echo(environ)

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"headgate/gateway/config"
+	"headgate/gateway/expression"
+	"headgate/gateway/stats"
+	"headgate/upstream"
+	"headgate/upstream/dns"
+	"headgate/upstream/origin"
+	"headgate/upstream/uwsgi"
+)
+
+// pools are the pools of a gateway, which outlive its generations.
+type pools = upstream.Pools[*backend]
+
+// pool is one pool as a generation uses it.
+type pool struct {
+	*upstream.Pool[*backend]
+	counters *stats.PoolCounters
+	hash     *expression.Program // of the key of a request; nil: none
+	cookie   string              // of sticky clients; "": none
+}
+
+// specOf is what a pool is made from. host is the Host of its active check.
+func specOf(name string, c config.Pool, host string, counters *stats.PoolCounters, log *slog.Logger) (upstream.Spec[*backend], error) {
+	key, err := json.Marshal(struct {
+		Protocol string
+		UWSGI    uwsgi.Options
+	}{c.Protocol, c.UWSGI})
+	if err != nil {
+		return upstream.Spec[*backend]{}, fmt.Errorf("pool %s: %w", name, err)
+	}
+	fixed, names := c.Named()
+	s := upstream.Spec[*backend]{Options: c.Upstream, Members: fixed}
+	if s.Options.Check.Enabled() && s.Options.Check.Host == "" {
+		s.Options.Check.Host = host
+	}
+	s.Driver = upstream.Driver[*backend]{
+		Key:   string(key),
+		Dial:  func(m upstream.Member) (*backend, error) { return dial(m, c, counters) },
+		Close: (*backend).closeIdle,
+		Left:  counters.Forget,
+		Reach: func(ctx context.Context, b *backend) error { return b.reach(ctx) },
+		Check: func(ctx context.Context, b *backend, o upstream.CheckOptions) error { return b.check(ctx, o) },
+		Stats: readStats,
+		Watch: func(b *backend, age time.Duration) (busy, unread int, ok bool) { return b.watch(age) },
+	}
+	if len(names) > 0 {
+		key, err := json.Marshal(struct {
+			Names []upstream.Member
+			DNS   dns.Options
+		}{names, c.DNS})
+		if err != nil {
+			return upstream.Spec[*backend]{}, fmt.Errorf("pool %s: %w", name, err)
+		}
+		s.Sources = map[string]upstream.Source{
+			"dns " + string(key): dns.New(dns.Setup{Pool: name, Names: names, Options: c.DNS, Log: log}),
+		}
+	}
+	return s, nil
+}
+
+// dial makes the transport of a member.
+func dial(m upstream.Member, c config.Pool, counters *stats.PoolCounters) (*backend, error) {
+	addr, err := uwsgi.ParseAddress(m.Address)
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{counters: counters.Member(m.Address)}
+	if c.SpeaksHTTP() {
+		b.http, err = origin.NewTransport(addr.Network, addr.Addr, origin.Options{
+			HTTP2: c.Protocol == config.ProtocolH2C, ConnectTimeout: c.UWSGI.ConnectTimeout, ResponseTimeout: c.UWSGI.ResponseTimeout,
+		})
+		return b, err
+	}
+	o := c.UWSGI
+	o.Watch = c.Upstream.Slots == 0 && m.Slots == 0
+	if m.Name != "" && o.TLS.ServerName == "" {
+		o.TLS.ServerName = m.Name
+	}
+	b.uwsgi, err = uwsgi.NewTransport(addr, o)
+	return b, err
+}
+
+// newPool makes of a pool what a generation uses.
+func newPool(p *upstream.Pool[*backend], c config.Pool, counters *stats.PoolCounters) (*pool, error) {
+	out := &pool{Pool: p, counters: counters, cookie: c.Upstream.Balance.Sticky.Cookie}
+	if c.Upstream.Balance.Hash == "" {
+		return out, nil
+	}
+	var err error
+	if out.hash, err = expression.Compile(c.Upstream.Balance.Hash, expression.String); err != nil {
+		return nil, fmt.Errorf("pool %s: balance.hash: %w", p.Name(), err)
+	}
+	return out, nil
+}

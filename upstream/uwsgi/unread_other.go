@@ -1,0 +1,9 @@
+//go:build !linux
+
+package uwsgi
+
+import "errors"
+
+const kernelTells = false
+
+func (c *fileConn) unread() (int, error) { return 0, errors.ErrUnsupported }
