@@ -26,8 +26,8 @@ func (q *Queue) Len() int                                      { return q.q.len(
 func (q *Queue) Unbound() int                                  { return q.q.unbound() }
 func (q *Queue) Push(w *Waiter, now time.Time) (*Waiter, bool) { return q.q.push(w, now) }
 func (q *Queue) Next(now time.Time, m any) *Waiter             { return q.q.next(now, m) }
-func (q *Queue) Take(w *Waiter) bool                           { return q.q.take(w) }
-func (q *Queue) TakeFor(w *Waiter, m any) bool                 { return q.q.takeFor(w, m) }
+func (q *Queue) Take(w *Waiter) bool                           { return q.q.take(w, nil) }
+func (q *Queue) TakeFor(w *Waiter, m any) bool                 { return q.q.take(w, m) }
 func (q *Queue) Remove(w *Waiter) bool                         { return q.q.remove(w) }
 func (q *Queue) Release(m any)                                 { q.q.release(m) }
 func (q *Queue) Overloaded(now time.Time) bool                 { return q.q.overloaded(now) }

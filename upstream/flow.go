@@ -16,7 +16,7 @@ type flow struct {
 }
 
 // quantum is how many turns a flow has until it is seasoned; see lane.overloaded.
-const quantum = 8
+const quantum = 16
 
 // seasoned reports whether f has had as many turns as the quantum; until then it
 // is fresh.

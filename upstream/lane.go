@@ -84,11 +84,11 @@ func (l *lane) leave(w *waiter) {
 // Why a quantum of several turns: a browser sends the requests of a page at once,
 // six over HTTP/1.1. Were a flow seasoned by its first turn, the other five would
 // wait in a round robin of everybody's, which is the order of arrival again, and
-// nearly no page would ever be whole. With 240 requests a second on 200 slots, in
-// pages of six, half of those answered waited 12.5 s and longer, and 3 of 100 pages
-// were answered whole; with a quantum of 8 half wait at most 17 ms, and 70 of 100
-// pages are whole. Pages of up to twice the quantum fare nearly as well: the other
-// half of the turns is left for their rest. It must not be large either: until it is
+// nearly no page would ever be whole. With 240 requests a second, in pages of six,
+// on a pool that answers 200, half of those answered waited 12.5 s and longer, and 3
+// of 100 pages were whole; with a quantum of 16 half wait at most 17 ms, and 70 of
+// 100 pages are whole. Pages of up to twice the quantum, as HTTP/2 sends them at
+// once, fare nearly as well: the other half of the turns is left for their rest. It must not be large either: until it is
 // used up, a client that asks for much passes for one that has just come.
 //
 // Why not CoDel, which drops from the front what waited longer than a target: a

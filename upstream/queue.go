@@ -222,14 +222,11 @@ func (q *queue) remove(w *waiter) bool {
 	return true
 }
 
-// take is takeFor the member that w is bound to, if it is to one.
-func (q *queue) take(w *waiter) bool { return q.takeFor(w, nil) }
-
-// takeFor takes w out because it is given m (nil: the member that w is bound to, if
+// take takes w out because it is given m (nil: the member that w is bound to, if
 // it is to one), which is its turn: its client comes last now, and lower lanes in
 // which somebody waits for m or for any member were passed over. It reports whether
 // w was in.
-func (q *queue) takeFor(w *waiter, m any) bool {
+func (q *queue) take(w *waiter, m any) bool {
 	if w.binding == nil {
 		return false
 	}

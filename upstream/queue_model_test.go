@@ -40,7 +40,7 @@ type modelClient struct {
 }
 
 // quantum is how many turns a client has until it is seasoned.
-const quantum = 8
+const quantum = 16
 
 func (c *modelClient) seasoned() bool { return c.turns >= quantum }
 

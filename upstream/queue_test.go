@@ -222,7 +222,7 @@ func TestQueueOverloadAlternates(t *testing.T) {
 		{"only fresh", "", "a1 b1 c1 d1", "", "d1 c1 b1 a1"},
 		{"fresh with many", "", "a1 a2 b1 b2 c1", "", "c1 b2 b1 a2 a1"},
 		{"who asks again is new again", "", "a1 b1 c1 a2", "", "a2 a1 c1 b1"},
-		{"fresh for eight turns", "", "b1 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10", "", "a10 a9 a8 a7 a6 a5 a4 a3 a2 b1 a1"},
+		{"fresh for its quantum of turns", "", "b1 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18", "", "a18 a17 a16 a15 a14 a13 a12 a11 a10 a9 a8 a7 a6 a5 a4 a3 a2 b1 a1"},
 		{"only seasoned", "a1 b1", "a2 a3 b2 b3", "", "a3 b3 a2 b2"},
 		{"both", "a1 b1", "a2 a3 b2 c1 d1 e1", "", "a3 e1 b2 d1 a2 c1"},
 		{"many seasoned, one fresh", "a1 b1 c1", "d1 a2 b2 c2 a3", "", "a3 d1 b2 c2 a2"},
@@ -276,7 +276,7 @@ func TestQueueTurnIsNoArrival(t *testing.T) {
 }
 
 func TestQueueReleaseKeepsFreshness(t *testing.T) {
-	s := newScript(t, 0, 20*time.Second, true)
+	s := newScript(t, 0, time.Minute, true)
 	for range quantum {
 		s.push("a1@m")
 	}
@@ -284,7 +284,7 @@ func TestQueueReleaseKeepsFreshness(t *testing.T) {
 	s.want("while there is time", s.take(quantum, "m"), strings.Repeat(" a1@m", quantum)[1:])
 	s.push("b1", "b2@m", "c1@m", "d1")
 	s.q.Release("m")
-	s.now = epoch.Add(30 * time.Second)
+	s.now = epoch.Add(2 * time.Minute)
 	s.want("order", s.take(10, ""), "a3@m d1 a2 c1@m b2@m b1")
 }
 

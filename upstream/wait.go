@@ -154,7 +154,7 @@ func (p *Pool[T]) dispatchBoundLocked(now time.Time) bool {
 
 // giveLocked takes a slot of m for a waiter and wakes it.
 func (p *Pool[T]) giveLocked(w *waiter, r *Request[T], m *member[T]) {
-	p.queue.take(w)
+	p.queue.take(w, m)
 	m.inFlight++
 	m.health.begin(time.Now())
 	r.given = m
