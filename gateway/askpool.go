@@ -94,3 +94,6 @@ func askRequest(u *url.URL, path, host, name, id string) uwsgi.Request {
 // askHeader marks a question of the gateway's own. What clients send under that
 // name goes nowhere.
 const askHeader = "X-Headgate-Ask"
+
+// checkHeader marks an active check, likewise.
+const checkHeader = "X-Headgate-Check"

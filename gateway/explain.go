@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"headgate/gateway/config"
 	"headgate/routing"
+	"headgate/upstream/origin"
 	"headgate/upstream/uwsgi"
 )
 
@@ -50,6 +52,7 @@ type Explanation struct {
 	Members     []string
 	Vars        []uwsgi.Var // as the worker would see them
 	Bytes       int         // that they need
+	Fields      []string    // of the header that an HTTP member would see, sorted
 }
 
 // Explain takes a request through c as a running gateway would, up to the pool,
@@ -105,6 +108,10 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 		x.r.TLS.PeerCertificates, x.r.TLS.VerifiedChains = sample, [][]*x509.Certificate{sample}
 	}
 	x.describeRequest()
+	if c.SpeaksHTTP() {
+		e.Dialect, e.Fields = c.Protocol, explainFields(x.originRequest())
+		return nil
+	}
 	for i, v := range x.req.Extra {
 		if strings.HasPrefix(v.Key, "SSL_CLIENT_") {
 			x.req.Extra[i].Value = "(of the client)"
@@ -120,6 +127,24 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 	e.Bytes = len(packet) - uwsgi.HeaderBytes
 	e.Vars, err = uwsgi.ParseVars(packet[uwsgi.HeaderBytes:])
 	return err
+}
+
+// explainFields are the fields that r adds to the client's own, and those.
+func explainFields(r *origin.Request) []string {
+	replaced := make(map[string]bool)
+	out := []string{"Host: " + r.Host}
+	for _, f := range r.Extra {
+		replaced[f.Name] = true
+		out = append(out, f.Name+": "+f.Value)
+	}
+	r.Header.Range(func(name, value string) bool {
+		if !replaced[name] {
+			out = append(out, name+": "+value)
+		}
+		return true
+	})
+	slices.Sort(out)
+	return out
 }
 
 // sampleClient stands for the certificate of a client, which decides which
@@ -198,6 +223,12 @@ func (e *Explanation) String() string {
 	line("pool", e.Pool)
 	line("members", strings.Join(e.Members, " "))
 	line("dialect", e.Dialect)
+	if e.Fields != nil {
+		fmt.Fprintf(&b, "header fields (%d)\n", len(e.Fields))
+		for _, f := range e.Fields {
+			fmt.Fprintf(&b, "  %s\n", f)
+		}
+	}
 	if e.Vars != nil {
 		fmt.Fprintf(&b, "variables (%d, %d bytes)\n", len(e.Vars), e.Bytes)
 		for _, v := range e.Vars {

@@ -96,7 +96,7 @@ func (x *exchange) describeRequest() {
 // describeRequest says itself.
 func (x *exchange) Range(f func(name, value string) bool) {
 	for name, values := range x.r.Header {
-		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") || name == askHeader {
+		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") || name == askHeader || name == checkHeader {
 			continue
 		}
 		for _, v := range values {

@@ -109,6 +109,7 @@ func describeMember(m upstream.MemberState, counted stats.Member) stats.Member {
 	if m.HasLoad {
 		d.Load = &stats.Load{Slots: m.Load.Slots, Accepting: m.Load.Accepting, Busy: m.Load.Busy, Queued: m.Load.Queued}
 	}
+	d.Aways, d.Ejections = m.Aways, m.Ejects
 	d.InFlight = int64(m.InFlight) // checks take a slot too
 	return d
 }

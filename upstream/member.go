@@ -14,6 +14,8 @@ type member[T any] struct {
 	transport T
 
 	requests uint64
+	aways    uint64
+	ejects   uint64
 	slots    int // of the pool's options; 0: auto
 	health   health
 	lastErr  error // that it was ejected for

@@ -25,8 +25,8 @@ func (p *Pool[T]) Drain(address string, on bool) (inFlight int, found bool) {
 	if m == nil {
 		return 0, was
 	}
-	if m.drained && !on && p.otherLocked(m) {
-		m.health.back(now, p.opts.SlowStart)
+	if m.drained && !on {
+		p.backLocked(m, now)
 	}
 	if m.drained = on; on {
 		p.queue.release(m)

@@ -130,8 +130,7 @@ func (p *Pool[T]) answeredLocked(m *member[T], l *Lease[T], status int, now time
 
 // returnLocked puts a member whose trial is over back among the others.
 func (p *Pool[T]) returnLocked(m *member[T], now time.Time) {
-	m.health.back(now, p.opts.SlowStart)
-	p.weighLocked(now)
+	p.backLocked(m, now)
 	p.newsLocked(newsReturned, m, nil)
 	p.nudge()
 }
@@ -149,6 +148,7 @@ func (p *Pool[T]) failedLocked(m *member[T], now time.Time, f fault, err error) 
 	switch {
 	case judge(now, p.opts.Eject, all, &m.health):
 		m.health.eject(now, p.opts.Eject)
+		m.ejects++
 		if err == nil {
 			err = fmt.Errorf("%.0f %% of its requests of the last 10 s failed", 100*m.health.errorRate(now))
 		}
@@ -223,6 +223,9 @@ func (p *Pool[T]) faultLocked(m *member[T], l *Lease[T], err error, now time.Tim
 // awayLocked takes m out until it can be reached again.
 func (p *Pool[T]) awayLocked(m *member[T], now time.Time, err error) {
 	again := now.Sub(m.away.ended) < awayMemory // comes and goes: once is enough for the log
+	if m.away.since.IsZero() {
+		m.aways++
+	}
 	if m.away.since.IsZero() && !again {
 		m.away.told = true
 		p.newsLocked(newsAway, m, err)

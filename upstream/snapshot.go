@@ -25,6 +25,8 @@ type MemberState struct {
 	Limit    int    // requests in flight that are allowed now
 	Known    string // who says so: config, stats, kernel, learned or default
 	Requests uint64
+	Aways    uint64  // times that it could not be connected to any more
+	Ejects   uint64  // times that it was ejected
 	Share    float64 // below 1 in slow start
 	Load     Load    // of its own statistics
 	HasLoad  bool
@@ -62,7 +64,7 @@ func (p *Pool[T]) Snapshot() PoolState {
 func (p *Pool[T]) stateLocked(m *member[T], now time.Time) MemberState {
 	s := MemberState{
 		Member: m.Member, State: StateUp, InFlight: m.inFlight, Slots: m.cores(), Limit: m.limit(now),
-		Known: "config", Requests: m.requests, Share: 1, Load: m.stats.load, HasLoad: m.stats.known,
+		Known: "config", Requests: m.requests, Aways: m.aways, Ejects: m.ejects, Share: 1, Load: m.stats.load, HasLoad: m.stats.known,
 	}
 	if m.learns() {
 		s.Known = m.limiter.source()

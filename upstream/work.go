@@ -156,13 +156,23 @@ func (p *Pool[T]) reach(ctx context.Context, m *member[T]) {
 			p.newsLocked(newsBack, m, nil)
 		}
 		m.comeBack(now)
-		if long && p.otherLocked(m) {
-			m.health.back(now, p.opts.SlowStart)
+		if long {
+			p.backLocked(m, now)
 		}
-		p.weighLocked(now)
 		p.dispatchLocked(now)
 	}
 	p.nudge()
+}
+
+// backLocked begins the slow start of m, unless it is alone: then nobody else can
+// carry its part.
+func (p *Pool[T]) backLocked(m *member[T], now time.Time) {
+	ramp := p.opts.SlowStart
+	if !p.otherLocked(m) {
+		ramp = -1
+	}
+	m.health.back(now, ramp)
+	p.weighLocked(now)
 }
 
 // otherLocked reports whether another member than m is there.
@@ -195,6 +205,7 @@ func (p *Pool[T]) examine(ctx context.Context, m *member[T]) {
 	case away(err):
 		m.check.due = now
 		p.awayLocked(m, now, err)
+	case full(err): // others keep it busy: that is no verdict
 	case m.check.known && full(err): // as if all its slots were taken
 	default:
 		p.verdictLocked(m, err, now)
@@ -221,10 +232,7 @@ func (p *Pool[T]) verdictLocked(m *member[T], err error, now time.Time) {
 	switch {
 	case err == nil && v.row >= p.opts.Check.Rise:
 		v.failing, v.row = false, 0
-		if p.otherLocked(m) {
-			m.health.back(now, p.opts.SlowStart)
-		}
-		p.weighLocked(now)
+		p.backLocked(m, now)
 		p.newsLocked(newsPassing, m, nil)
 	case err != nil && (first || v.row >= p.opts.Check.Fall):
 		v.failing, v.row = true, 0

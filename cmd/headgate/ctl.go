@@ -80,7 +80,8 @@ func newStatus() *cobra.Command {
   STATE     up, up 40% (its share, in slow start), away (cannot be connected to),
             checking, failing (its checks), ejected (answers badly), trial (one
             request at a time), drained, or leaving (not listed any more)
-  SLOTS     requests that it runs at once; ~ if that was learned, - if not known
+  SLOTS     requests that it runs at once; ~ how many it is given while that is
+            not known
   QUEUED    requests that wait for a slot of the pool
   FAILURES  attempts that failed; more of them is in --json and in the metrics`,
 	}
@@ -212,13 +213,13 @@ func memberState(m stats.Member) string {
 	return orDash(m.State)
 }
 
-// slots is how many requests a member runs at once: about, when it was learned.
+// slots is how many requests a member runs at once, or how many it is given.
 func slots(m stats.Member) string {
 	switch {
-	case m.Slots == 0:
+	case m.Slots == 0 && m.Limit == 0:
 		return "-"
-	case m.Known == "learned" || m.Known == "default":
-		return fmt.Sprintf("~%d", m.Slots)
+	case m.Slots == 0:
+		return fmt.Sprintf("~%d", m.Limit)
 	}
 	return strconv.Itoa(m.Slots)
 }

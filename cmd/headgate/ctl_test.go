@@ -17,7 +17,7 @@ func TestPoolsInWords(t *testing.T) {
 	pools := []stats.Pool{
 		{Name: "shop", Queued: 7, PausedUntil: at, Overloaded: true, Members: []stats.Member{
 			{Address: "10.0.0.7:3031", State: stats.MemberUp, Share: 0.4, Slots: 8, Known: "stats", InFlight: 3, Requests: 1042, Failures: failures, Dialect: "uwsgi"},
-			{Address: "unix:/run/shop/a.sock", State: "away", Since: at, Cause: "member unix:/run/shop/a.sock: dial: no socket\nstart it", Slots: 4, Known: "learned"},
+			{Address: "unix:/run/shop/a.sock", State: "away", Since: at, Cause: "member unix:/run/shop/a.sock: dial: no socket\nstart it", Limit: 4, Known: "learned"},
 			{Address: "unix:/run/shop/b.sock", State: "ejected", Until: at, Cause: "closed without an answer"},
 			{Address: "unix:/run/shop/c.sock", State: "ejected", Until: at, Backup: true},
 			{Address: "unix:/run/shop/d.sock", State: "failing", Cause: "status 500", Dialect: "gunicorn"},

@@ -15,18 +15,18 @@ type collector struct {
 	snapshot func() stats.Snapshot
 	descs    []*prometheus.Desc
 
-	build, start, ready, generation           *prometheus.Desc
-	reloadOK, reloadAt                        *prometheus.Desc
-	requests, duration, inFlight              *prometheus.Desc
-	bytesIn, bytesOut                         *prometheus.Desc
-	failures, retries, queued, wait           *prometheus.Desc
-	paused, overloaded                        *prometheus.Desc
-	memberRequests, memberInFlight            *prometheus.Desc
-	memberUp, memberSlots                     *prometheus.Desc
-	memberAccepting, memberBusy, memberQueued *prometheus.Desc
-	connections, accepted                     *prometheus.Desc
-	certificates, certificateEnd, certTrouble *prometheus.Desc
-	logDropped, spanDropped                   *prometheus.Desc
+	build, start, ready, generation                     *prometheus.Desc
+	reloadOK, reloadAt                                  *prometheus.Desc
+	requests, duration, inFlight                        *prometheus.Desc
+	bytesIn, bytesOut                                   *prometheus.Desc
+	failures, retries, queued, wait                     *prometheus.Desc
+	paused, overloaded                                  *prometheus.Desc
+	memberRequests, memberInFlight                      *prometheus.Desc
+	memberUp, memberAways, memberEjections, memberSlots *prometheus.Desc
+	memberAccepting, memberBusy, memberQueued           *prometheus.Desc
+	connections, accepted                               *prometheus.Desc
+	certificates, certificateEnd, certTrouble           *prometheus.Desc
+	logDropped, spanDropped                             *prometheus.Desc
 }
 
 func newCollector(snapshot func() stats.Snapshot) *collector {
@@ -81,6 +81,8 @@ func (c *collector) describeMembers() {
 	c.memberRequests = c.desc("upstream_member_requests_total", "Requests handed to a member.", "pool", "member")
 	c.memberInFlight = c.desc("upstream_member_in_flight", "Requests under way at a member.", "pool", "member")
 	c.memberUp = c.desc("upstream_member_up", "1 when nothing speaks against a member; 0 when it is away, ejected, failing its checks, drained or leaving.", "pool", "member")
+	c.memberAways = c.desc("upstream_member_away_total", "Times that a member could not be connected to any more.", "pool", "member")
+	c.memberEjections = c.desc("upstream_member_ejections_total", "Times that a member was ejected for its answers.", "pool", "member")
 	c.memberSlots = c.desc("upstream_member_slots", "Requests that a member runs at once; 0 while that is not known.", "pool", "member")
 	c.memberAccepting = c.desc("upstream_member_accepting_slots", "Slots that take requests at the moment, by the member's own statistics.", "pool", "member")
 	c.memberBusy = c.desc("upstream_member_busy_slots", "Slots that run a request, by the member's own statistics.", "pool", "member")
@@ -148,6 +150,8 @@ func (c *collector) pool(out sink, p stats.Pool) {
 func (c *collector) member(out sink, pool string, m stats.Member) {
 	out.counter(c.memberRequests, m.Requests, pool, m.Address)
 	out.gauge(c.memberInFlight, float64(m.InFlight), pool, m.Address)
+	out.counter(c.memberAways, m.Aways, pool, m.Address)
+	out.counter(c.memberEjections, m.Ejections, pool, m.Address)
 	out.gauge(c.memberUp, boolean(m.State == stats.MemberUp), pool, m.Address)
 	out.gauge(c.memberSlots, float64(m.Slots), pool, m.Address)
 	if m.Load == nil {

@@ -53,6 +53,10 @@ type Member struct {
 	Share    float64   `json:"share,omitempty"`  // of what it gets at full strength; below 1 in slow start
 	Load     *Load     `json:"load,omitempty"`   // of its own statistics; nil: none were read
 	Requests uint64    `json:"requests"`
+
+	Aways     uint64 `json:"aways"`     // times that it could not be connected to any more
+	Ejections uint64 `json:"ejections"` // times that it was ejected
+
 	InFlight int64     `json:"in_flight"`
 	Failures Failures  `json:"failures"`
 }
