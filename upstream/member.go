@@ -100,6 +100,14 @@ func (m *member[T]) checkAnew(before, after CheckOptions) {
 	}
 }
 
+// rename takes in what is said of m now, at the same address.
+func (m *member[T]) rename(said Member) {
+	if m.Stats != said.Stats {
+		m.unread()
+	}
+	m.Member = said
+}
+
 // unread forgets what m's statistics have said.
 func (m *member[T]) unread() {
 	if m.stats.known {
@@ -120,8 +128,15 @@ func (m *member[T]) limit(now time.Time) int {
 	if m.health.ramping(now) {
 		n = max(1, int(math.Ceil(float64(n)*m.health.share(now))))
 	}
+	if m.learns() && m.health.state(now) != healthFit { // its backlog is no place to wait
+		n = min(n, max(m.cores(), ejectedLimit))
+	}
 	return n
 }
+
+// ejectedLimit is how many requests an ejected member of which nobody knows the
+// cores may have, when there is nobody else.
+const ejectedLimit = 4
 
 // learns reports whether m's slots are to be found out.
 func (m *member[T]) learns() bool { return m.Slots == 0 && m.slots == 0 }

@@ -79,7 +79,7 @@ func (p *Pool[T]) Acquire(ctx context.Context, r *Request[T]) (Lease[T], error) 
 		p.active = true
 		p.nudge()
 	}
-	if p.queue.unbound() == 0 {
+	if p.queue.unbound() == 0 && p.awaitedLocked(r, now) == nil {
 		if m := p.pickLocked(r, now, false); m != nil {
 			l := p.claimLocked(m, r, now)
 			p.mu.Unlock()
@@ -167,7 +167,7 @@ func (p *Pool[T]) release(l *Lease[T], err error) {
 	m := l.member
 	p.mu.Lock()
 	m.inFlight--
-	if !away(err) && !full(err) {
+	if err == nil || !away(err) && !full(err) {
 		p.servedLocked(now.Sub(l.begun))
 	}
 	if err != nil {
@@ -343,9 +343,10 @@ func (p *Pool[T]) classOf(m *member[T], r *Request[T], now time.Time) class {
 // fits, and their seats into room.
 func (p *Pool[T]) candidatesLocked(r *Request[T], now time.Time) {
 	best := classNone
+	unchecked := p.uncheckedLocked()
 	for _, m := range p.members {
 		c, free := p.classOf(m, r, now), m.inFlight < m.limit(now)
-		if c > best || c == classNone || r.attempts > 0 && !free {
+		if c > best || c == classNone || r.attempts > 0 && !free || m.check.failing && unchecked {
 			continue
 		}
 		if c < best {
@@ -359,6 +360,20 @@ func (p *Pool[T]) candidatesLocked(r *Request[T], now time.Time) {
 	if best == classNone {
 		p.fits, p.room = p.fits[:0], p.room[:0]
 	}
+}
+
+// uncheckedLocked reports whether a member has yet to have its first check. Until
+// then it is not known that all fail, which is when a check is not believed.
+func (p *Pool[T]) uncheckedLocked() bool {
+	if !p.opts.Check.Enabled() {
+		return false
+	}
+	for _, m := range p.members {
+		if m.there(false) && !m.check.known {
+			return true
+		}
+	}
+	return false
 }
 
 // ofTwoLocked returns the less busy of two members taken at random, if both are

@@ -257,8 +257,12 @@ func (p *Pool[T]) publishLocked(made map[Member]T, now time.Time) (closing []fun
 	first := len(p.members) == 0
 	for _, key := range p.order {
 		for _, m := range p.said[key] {
-			if !named[m.Address] {
-				named[m.Address] = p.nameLocked(m, made, first, now)
+			if named[m.Address] {
+				continue
+			}
+			ok, f := p.nameLocked(m, made, first, now)
+			if named[m.Address] = ok; f != nil {
+				closing = append(closing, f)
 			}
 		}
 	}
@@ -296,20 +300,21 @@ func (d *departure) leave() {
 	}
 }
 
-// nameLocked makes m be a member, and reports whether it is one.
-func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.Time) bool {
+// nameLocked makes m be a member, and reports whether it is one. What it returns
+// as closing, if anything, is to be called without the lock.
+func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.Time) (ok bool, closing func()) {
 	if old := p.memberLocked(m.Address); old != nil {
-		if old.Stats != m.Stats {
-			old.unread()
-		}
-		old.Member = m
-		return true
+		old.rename(m)
+		return true, nil
 	}
 	t, ok := made[m]
 	if !ok {
-		return false
+		return false, nil
 	}
 	delete(made, m)
+	if old := p.leavingLocked(m.Address); old != nil {
+		return true, p.recallLocked(old, m, t)
+	}
 	n := &member[T]{
 		Member: m, transport: t, slots: int(p.opts.Slots), drained: p.drained[m.Address],
 		seat: seat{id: HashKey(m.Address)},
@@ -318,7 +323,28 @@ func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.T
 		n.away = absence{since: now, due: now, wait: awayWait}
 	}
 	p.members = append(p.members, n)
-	return true
+	return true, nil
+}
+
+// recallLocked makes a member stay that was about to leave: its slots are still
+// taken by the requests that it carries.
+func (p *Pool[T]) recallLocked(old *member[T], m Member, t T) (closing func()) {
+	old.rename(m)
+	old.leaving = false
+	old.departure.leave()
+	driver, before := p.driver, old.transport
+	old.transport = t
+	return func() { driver.close(before) }
+}
+
+// leavingLocked returns the member at address that is leaving, or nil.
+func (p *Pool[T]) leavingLocked(address string) *member[T] {
+	for _, m := range p.members {
+		if m.Address == address && m.leaving {
+			return m
+		}
+	}
+	return nil
 }
 
 // memberLocked returns the member at address that has not been taken out, or nil.
@@ -344,10 +370,10 @@ func (p *Pool[T]) leftLocked(m *member[T]) (gone bool, closing func()) {
 	p.members = slices.Delete(p.members, i, i+1)
 	m.departure.leave()
 	p.newsLocked(newsLeft, m, nil)
-	driver, t, back := p.driver, m.transport, p.memberLocked(m.Address) != nil
+	driver, t := p.driver, m.transport
 	return true, func() {
 		driver.close(t)
-		if driver.Left != nil && !back {
+		if driver.Left != nil {
 			driver.Left(m.Address)
 		}
 	}

@@ -56,7 +56,7 @@ func (p *Pool[T]) Retry(ctx context.Context, r *Request[T], a Attempt) bool {
 
 // longRun is the time after which a worker that gives no answer was rather killed
 // for the request (harakiri, memory) than by chance.
-const longRun = time.Second
+const longRun = 5 * time.Second
 
 // retryWait is the wait before the second attempt when no other member is left;
 // it doubles. A worker that is being replaced refuses for some tens of

@@ -100,7 +100,28 @@ func (p *Pool[T]) boundLocked(r *Request[T], now time.Time) *member[T] {
 	if m, stays := p.stickyLocked(r, now); stays && !m.Backup {
 		return m
 	}
-	return nil
+	return p.awaitedLocked(r, now)
+}
+
+// awaitedLocked returns a member that is away and that r, which has failed
+// elsewhere, rather waits for: when all who are there answer badly and have had r
+// already, only that one can answer it.
+func (p *Pool[T]) awaitedLocked(r *Request[T], now time.Time) *member[T] {
+	if r.attempts == 0 {
+		return nil
+	}
+	var awaited *member[T]
+	for _, m := range p.members {
+		switch tried := r.has(m); {
+		case m.there(p.opts.Check.Enabled()):
+			if !tried || m.fit(now) {
+				return nil
+			}
+		case !tried && !m.leaving && !m.drained && !m.away.since.IsZero():
+			awaited = m
+		}
+	}
+	return awaited
 }
 
 // evictLocked tells a waiter that another has its place.

@@ -206,7 +206,9 @@ func (p *Pool[T]) examine(ctx context.Context, m *member[T]) {
 		m.check.due = now
 		p.awayLocked(m, now, err)
 	case full(err): // others keep it busy: that is no verdict
-	case m.check.known && full(err): // as if all its slots were taken
+		if !m.check.known { // and until there is one nobody is served there
+			m.check.due = now.Add(min(o.Interval, awayWaitMost))
+		}
 	default:
 		p.verdictLocked(m, err, now)
 	}
@@ -246,6 +248,9 @@ func (p *Pool[T]) verdictLocked(m *member[T], err error, now time.Time) {
 
 // allFailLocked reports whether every member that is there fails its check.
 func (p *Pool[T]) allFailLocked() bool {
+	if p.uncheckedLocked() {
+		return false
+	}
 	for _, m := range p.members {
 		if m.there(true) && !m.check.failing {
 			return false
