@@ -114,7 +114,7 @@ func (p *Pool[T]) awaitedLocked(r *Request[T], now time.Time) *member[T] {
 	for _, m := range p.members {
 		switch tried := r.has(m); {
 		case m.there(p.opts.Check.Enabled()):
-			if !tried || m.fit(now) {
+			if !tried || m.fit(now) && m.health.row < 2 { // the one failure is r's own
 				return nil
 			}
 		case !tried && !m.leaving && !m.drained && !m.away.since.IsZero():

@@ -29,9 +29,9 @@
 // after 2 s and uvicorn after 5 s, and a request must not meet that. One that
 // does is told from one that ran by what the kernel knows, see Error.NeverRan;
 // where that is not known, only what is idempotent is sent again. A request whose
-// body cannot be rewound always has a connection of its own. So has one on a unix
-// socket that has a body and is not idempotent; over TCP it goes on a connection
-// that was in use 100 ms ago. After HEAD an HTTP/1.1 connection is closed: many
+// body cannot be rewound always has a new connection. So has one that has a body
+// and is not idempotent, unless no local port is left: then it goes on a
+// connection that was in use 100 ms ago. After HEAD an HTTP/1.1 connection is closed: many
 // apps answer it with a body, which would be taken for the next answer.
 //
 // # Limits

@@ -31,6 +31,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			r := get("/")
 			if i%2 == 1 {
 				r = post("body")
+				r.Method = http.MethodPut // POST with a body has a new one
 			}
 			read(t, tr, r)
 		}
@@ -232,9 +233,8 @@ func TestNoPostRunsTwice(t *testing.T) {
 					}
 					spin(rand.N(100 * time.Microsecond))
 				}
-				t.Logf("%d of 3000 failed", failed)
-				if limit := map[bool]int{true: 300, false: 0}[network == "tcp" && body != ""]; failed > limit {
-					t.Errorf("%d of 3000 failed, want at most %d", failed, limit)
+				if failed > 0 {
+					t.Errorf("%d of 3000 failed", failed)
 				}
 			})
 		}

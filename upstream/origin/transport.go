@@ -2,12 +2,14 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -139,7 +141,9 @@ func (t *Transport) do(ctx context.Context, req *Request) (*Response, *Error) {
 		}
 	}
 	if l, e = t.fresh(ctx); e != nil {
-		return nil, e
+		if l = t.instead(req, e); l == nil {
+			return nil, e
+		}
 	}
 	return t.newExchange(ctx, req, l).run(out, body)
 }
@@ -150,23 +154,27 @@ func (t *Transport) kept(ctx context.Context, req *Request) (*link, *Error) {
 	if t.http2 {
 		return t.shared.take(ctx, t)
 	}
-	return t.idle.take(t.keptFor(req)), nil
+	return t.idle.take(keptFor(req)), nil
 }
 
 // keptFor returns how long a connection may have been idle that req goes on. The
-// member may be closing it: what happens then must be known, or not matter, or
-// be unlikely. That is so where a body alone may have been left unread: a unix
-// socket costs little to open, and a port of TCP is not to be had forever.
-func (t *Transport) keptFor(req *Request) time.Duration {
-	switch {
-	case !req.replayable():
-		return 0
-	case req.idempotent(), req.body() == nil:
+// member may be closing it: what happens then must be known or not matter. It is
+// not known where a body alone may have been left unread. That is no rare chance:
+// a gunicorn that reloads resets what comes on connections of its old workers.
+func keptFor(req *Request) time.Duration {
+	if req.replayable() && (req.idempotent() || req.body() == nil) {
 		return idleTime
-	case t.network == "tcp":
-		return briefly
 	}
 	return 0
+}
+
+// instead returns a kept connection for req where e says that no port is left for
+// a new one, and nil otherwise: so soon after its last use it is hardly closed.
+func (t *Transport) instead(req *Request, e *Error) *link {
+	if t.http2 || !req.replayable() || !errors.Is(e, syscall.EADDRNOTAVAIL) {
+		return nil
+	}
+	return t.idle.take(briefly)
 }
 
 func (t *Transport) fresh(ctx context.Context) (*link, *Error) {
