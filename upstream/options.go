@@ -56,6 +56,9 @@ type CheckOptions struct {
 // Enabled reports whether there is a check.
 func (o CheckOptions) Enabled() bool { return o.Path != "" || o.Ping }
 
+// shortest is the least of times whose ends cost something.
+const shortest = 10 * time.Millisecond
+
 // Defaults of the options.
 const (
 	DefaultQueueLimit    = 1000
@@ -79,14 +82,16 @@ func (o Options) Validate() error {
 	outside := func(n, most int) bool { return n < 0 || n > most }
 	fault(outside(int(o.Slots), 1<<20), "slots: %d is out of range: write auto or a number from 1 to %d", int(o.Slots), 1<<20)
 	fault(outside(o.Queue.Limit, 1<<20), "queue.limit: %d is out of range: write a number from 1 to %d", o.Queue.Limit, 1<<20)
-	fault(o.Queue.Timeout < 0, "queue.timeout: %s is negative: write a duration such as 30s", o.Queue.Timeout)
+	short := func(d time.Duration) bool { return d != 0 && d < shortest }
+	fault(short(o.Queue.Timeout), "queue.timeout: %s is shorter than %s: write a duration such as 30s", o.Queue.Timeout, shortest)
 	fault(outside(o.Retry.Attempts, maxAttempts), "retry.attempts: %d is out of range: write a number from 1 (never again) to %d", o.Retry.Attempts, maxAttempts)
 	fault(o.Retry.Timeout < 0, "retry.timeout: %s is negative: write a duration such as 30s", o.Retry.Timeout)
 	c := o.Check
 	fault(c.Path != "" && c.Path[0] != '/', "check.path: %q does not begin with a slash: write it like /healthz", c.Path)
 	fault(c.Path != "" && c.Ping, "check.ping: a check has a path or is a ping: keep one of the two")
 	fault(!c.Enabled() && c != (CheckOptions{}), "check: says neither path nor ping: write path: /healthz, or ping: true")
-	fault(c.Interval < 0 || c.Timeout < 0, "check: a negative time: write durations such as 5s")
+	fault(short(c.Interval), "check.interval: %s is shorter than %s: write a duration such as 5s", c.Interval, shortest)
+	fault(short(c.Timeout), "check.timeout: %s is shorter than %s: write a duration such as 2s", c.Timeout, shortest)
 	fault(c.Status != 0 && (c.Status < 200 || c.Status > 599), "check.status: %d is no status of an answer: write a number from 200 to 599", c.Status)
 	fault(outside(c.Rise, 100) || outside(c.Fall, 100), "check: rise and fall are numbers from 1 to 100: write for example rise: 1, fall: 2")
 	errs = append(errs, o.Eject.Validate())

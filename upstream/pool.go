@@ -33,8 +33,11 @@ type Pool[T any] struct {
 	byCores bool // the cores of all members are known
 	paused  time.Time
 	queue   queue
-	next    int // where ties begin
-	budget  budget
+	next    int           // where ties begin
+	budget  budget        // of attempts after one that may have run
+	unread  budget        // of those after one that never ran
+	owing   int           // requests that wait for it
+	stale   []string      // keys of said whose sources are not asked any more, until one of the new ones speaks
 	service time.Duration // mean time that a request has a slot
 	active  bool          // there were requests since work last looked
 	refresh bool          // the sources are to look again
@@ -48,7 +51,7 @@ func newPool[T any](name string, log *slog.Logger) *Pool[T] {
 	return &Pool[T]{
 		name: name, log: log.With("pool", name), wake: make(chan struct{}, 1),
 		said: make(map[string][]Member), sources: make(map[string]*feed), drained: make(map[string]bool),
-		budget: budget{tokens: budgetFirst},
+		budget: newBudget(), unread: newUnreadBudget(),
 	}
 }
 
@@ -74,6 +77,7 @@ func (p *Pool[T]) Acquire(ctx context.Context, r *Request[T]) (Lease[T], error) 
 		r.counted = true
 		r.waiter.since = now
 		p.budget.earn(p.opts.Retry.Budget)
+		p.unread.earn(p.opts.Retry.Budget)
 	}
 	if !p.active {
 		p.active = true

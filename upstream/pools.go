@@ -212,7 +212,9 @@ func (p *Pool[T]) hear(ctx context.Context, key string, f *feed) {
 const sourceWait = 5 * time.Second
 
 // feed makes sources be the ones that p listens to. The last word of those that
-// are not there any more is forgotten.
+// are not there any more is forgotten, but if others come in their place only
+// when one of these speaks: names that cannot be looked up just then must not
+// cost the members.
 func (p *Pool[T]) feed(sources map[string]Source) {
 	p.mu.Lock()
 	var ended []string
@@ -226,15 +228,24 @@ func (p *Pool[T]) feed(sources map[string]Source) {
 		delete(p.sources, key)
 		ended = append(ended, key)
 	}
+	began := false
 	for key, s := range sources {
 		if p.sources[key] != nil {
 			continue
 		}
 		f := &feed{source: s}
 		p.sources[key] = f
+		began = true
 		if p.listen != nil {
 			p.listen(key, f)
 		}
+	}
+	if began {
+		p.stale = append(p.stale, ended...)
+		ended = nil
+	} else if len(sources) == 0 {
+		ended = append(ended, p.stale...)
+		p.stale = nil
 	}
 	p.mu.Unlock()
 	slices.Sort(ended)

@@ -207,6 +207,18 @@ func (p *Pool[T]) sayWith(key string, members []Member, made map[Member]T) (idle
 		p.order = append(p.order, key)
 		slices.Sort(p.order) // what the file says of a member comes first
 	}
+	if key != byFile {
+		for _, old := range p.stale {
+			if old != key {
+				delete(p.said, old)
+			}
+		}
+		p.order = slices.DeleteFunc(p.order, func(k string) bool {
+			_, says := p.said[k]
+			return !says && k != key
+		})
+		p.stale = nil
+	}
 	p.said[key] = slices.Clone(members)
 	closing, idle := p.publishLocked(made, now)
 	p.mu.Unlock()

@@ -21,8 +21,8 @@ type Attempt struct {
 // What came to no connection was no attempt: it goes again as long as its time
 // in the queue lasts, whatever its method. An error whose Unsent() bool is true
 // proves that no worker ran the request: that goes again, whatever its method, as
-// long as attempts, time and the pool's budget last; beyond the budget it waits
-// for its turn. Otherwise an idempotent request goes again once, unless time ran
+// long as attempts, time and the pool's budget last; beyond the budget it waits a
+// second for its turn. Otherwise an idempotent request goes again once, unless time ran
 // out: one that kills its worker, or takes longer than anybody will wait, must
 // not be spread over the whole pool.
 func (p *Pool[T]) Retry(ctx context.Context, r *Request[T], a Attempt) bool {
@@ -41,10 +41,13 @@ func (p *Pool[T]) Retry(ctx context.Context, r *Request[T], a Attempt) bool {
 		return false
 	}
 	never := unsent(a.Err)
-	if !never {
-		if !a.Idempotent || r.ran || a.Took > longRun || timeout(a.Err) || blameless(a.Err) {
-			return false
-		}
+	switch {
+	case blameless(a.Err): // it is about the request: another member may take it, and that costs nobody anything
+		return never && p.Fresh(r)
+	case never:
+	case !a.Idempotent, r.ran, a.Took > longRun, timeout(a.Err):
+		return false
+	default:
 		r.ran = true
 	}
 	wait := time.Duration(0)
@@ -76,24 +79,60 @@ func (p *Pool[T]) Fresh(r *Request[T]) bool {
 }
 
 // pay waits, and takes an attempt out of the pool's budget. Without one there,
-// what never ran waits for it for as long as the request's time lasts.
-func (p *Pool[T]) pay(ctx context.Context, r *Request[T], patient bool, wait, limit time.Duration) bool {
-	for {
-		if !sleep(ctx, wait) {
+// what never ran waits for it for a moment, unless too many do so.
+func (p *Pool[T]) pay(ctx context.Context, r *Request[T], never bool, wait, limit time.Duration) bool {
+	if !sleep(ctx, wait) {
+		return false
+	}
+	r.spent += wait
+	if p.spend(never) {
+		return true
+	}
+	if !never || !p.owe() {
+		return false
+	}
+	defer p.settle()
+	for end := min(limit, r.spent+payPatience); r.spent < end; r.spent += payWait {
+		if !sleep(ctx, payWait) {
 			return false
 		}
-		r.spent += wait
-		p.mu.Lock()
-		paid := p.budget.spend(p.opts.Retry.Budget)
-		p.mu.Unlock()
-		if paid || !patient || r.spent >= limit {
-			return paid
+		if p.spend(never) {
+			return true
 		}
-		wait = payWait
 	}
+	return false
 }
 
-const payWait = 100 * time.Millisecond
+const (
+	payWait     = 100 * time.Millisecond
+	payPatience = time.Second
+)
+
+func (p *Pool[T]) spend(never bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if never {
+		return p.unread.spend(p.opts.Retry.Budget)
+	}
+	return p.budget.spend(p.opts.Retry.Budget)
+}
+
+// owe counts a request that waits for the budget, if there is room for one more.
+func (p *Pool[T]) owe() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queue.len()+p.owing >= p.opts.Queue.Limit {
+		return false
+	}
+	p.owing++
+	return true
+}
+
+func (p *Pool[T]) settle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.owing--
+}
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
@@ -112,16 +151,20 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // budget bounds the attempts after the first to a share of the pool's requests,
 // so that retries never make an outage worse. It is a bucket: every request puts
 // its share in, every further attempt takes one out.
-type budget struct{ tokens float64 }
+//
+// What may have run and what never ran have a bucket each. The latter has cost the
+// member next to nothing, and comes all at once: a server that stops resets
+// everything that lies in its listen backlog.
+type budget struct{ tokens, most float64 }
 
-const (
-	budgetFirst = 10  // a pool without traffic may retry too
-	budgetMost  = 100 // what a long quiet time can save up
-)
+func newBudget() budget { return budget{tokens: 10, most: 100} }
+
+// newUnreadBudget has room for the backlogs of a few members.
+func newUnreadBudget() budget { return budget{tokens: 256, most: 1024} }
 
 func (b *budget) earn(share Percent) {
 	if share > 0 {
-		b.tokens = min(b.tokens+float64(share)/100, budgetMost)
+		b.tokens = min(b.tokens+float64(share)/100, b.most)
 	}
 }
 

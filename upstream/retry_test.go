@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,30 +210,43 @@ func TestRetriesAreAShareOfTheTraffic(t *testing.T) {
 	}
 }
 
-func TestWhatNeverRanWaitsForTheBudget(t *testing.T) {
-	inWorld(t, upstream.Options{Eject: upstream.EjectOptions{Failures: -1}}, members("a", "b", "c"), func(t *testing.T, _ *world, p *upstream.Pool[*server]) {
-		unlucky(t, p, 22, errClosed) // less than one is left
-		var r request
-		acquire(t, p, &r).Fail(errReset)
-		again := make(chan bool, 1)
+// TestWhatNeverRanHasABudgetOfItsOwn: a server that stops resets all that lies in
+// its backlog at once.
+func TestWhatNeverRanHasABudgetOfItsOwn(t *testing.T) {
+	o := upstream.Options{Eject: upstream.EjectOptions{Failures: -1}, Queue: upstream.QueueOptions{Limit: 3}}
+	inWorld(t, o, members("a", "b", "c"), func(t *testing.T, _ *world, p *upstream.Pool[*server]) {
+		if got := unlucky(t, p, 150, errReset); got < 430 || got > 450 { // 256, and 20 % of 150
+			t.Errorf("%d attempts for 150 requests", got)
+		}
+		var waiting sync.WaitGroup
+		again := make(chan time.Duration, 10) // of those that go again, after how long; 0: they do not
 		begin := time.Now()
-		go func() { again <- p.Retry(t.Context(), &r, upstream.Attempt{Err: errReset, Replayable: true}) }()
-		after(5 * time.Second)
-		if len(again) > 0 {
-			t.Fatal("it does not wait")
+		for range 5 {
+			var r request
+			acquire(t, p, &r).Fail(errReset)
+			waiting.Go(func() {
+				if p.Retry(t.Context(), &r, upstream.Attempt{Err: errReset, Replayable: true}) {
+					again <- time.Since(begin)
+				} else {
+					again <- 0
+				}
+			})
+		}
+		after(500 * time.Millisecond)
+		if len(again) != 2 {
+			t.Errorf("%d of 5 do not wait where 3 may", len(again))
 		}
 		shares(t, p, 5)
-		if !<-again || time.Since(begin) > 5200*time.Millisecond {
-			t.Errorf("it does not go again with a new budget, or after %v", time.Since(begin))
+		waiting.Wait()
+		close(again)
+		well := 0
+		for took := range again {
+			if took > 0 {
+				well++
+			}
 		}
-
-		acquire(t, p, &r).Fail(errReset)
-		begin = time.Now()
-		if p.Retry(t.Context(), &r, upstream.Attempt{Err: errReset, Replayable: true}) {
-			t.Error("it goes again without a budget")
-		}
-		if took := time.Since(begin); took < 20*time.Second || took > 30*time.Second {
-			t.Errorf("it waited for %v, want what is left of 30 s", took)
+		if took := time.Since(begin); well < 1 || well > 2 || took > 1100*time.Millisecond {
+			t.Errorf("%d went again with a new budget, the last after %v", well, took)
 		}
 	})
 }
@@ -241,6 +255,21 @@ func TestOneAttemptIsOne(t *testing.T) {
 	inWorld(t, upstream.Options{Retry: upstream.RetryOptions{Attempts: 1}}, members("a", "b"), func(t *testing.T, _ *world, p *upstream.Pool[*server]) {
 		if n := unlucky(t, p, 10, errReset); n != 10 {
 			t.Errorf("%d attempts for 10 requests", n)
+		}
+	})
+}
+
+// TestWhatIsWrongWithARequestCostsNobody: what a client sends cannot use up the
+// retries of the others.
+func TestWhatIsWrongWithARequestCostsNobody(t *testing.T) {
+	tooLarge := &fakeError{text: "too large", unsent: true, blameless: true}
+	inWorld(t, upstream.Options{}, members("a", "b"), func(t *testing.T, _ *world, p *upstream.Pool[*server]) {
+		begin := time.Now()
+		if got := unlucky(t, p, 1000, tooLarge); got != 2000 || time.Since(begin) > 0 {
+			t.Errorf("%d attempts for 1000 requests and 2 members, in %v", got, time.Since(begin))
+		}
+		if got := unlucky(t, p, 8, errClosed); got != 16 {
+			t.Errorf("%d attempts for 8 requests: the budget is gone", got)
 		}
 	})
 }

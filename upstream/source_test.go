@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"headgate/upstream"
@@ -254,6 +255,43 @@ func TestStatisticsGiveTheSlots(t *testing.T) {
 		w.apply(t, w.spec(upstream.Options{}, members("a")...))
 		if s := state(p, "a"); s.Slots != 0 || s.HasLoad {
 			t.Errorf("without statistics: %+v", s)
+		}
+	})
+}
+
+// unheard is a source that says what it has once, or nothing.
+type unheard struct{ members []upstream.Member }
+
+func (s unheard) Run(ctx context.Context, set upstream.SetFunc) error {
+	if s.members != nil {
+		set("web", s.members)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// TestWordOfAReplacedSourceHolds: a name is added while the DNS server is away.
+func TestWordOfAReplacedSourceHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.spec(upstream.Options{Slots: 1})
+		s.Sources = map[string]upstream.Source{"dns app": unheard{members("10.0.0.1:1", "10.0.0.2:1")}}
+		w.apply(t, s)
+		synctest.Wait()
+		held := acquire(t, w.pool, nil)
+		s.Sources = map[string]upstream.Source{"dns app, more": unheard{}}
+		w.apply(t, s)
+		synctest.Wait()
+		acquire(t, w.pool, nil).Release() // the other one is still there
+		s.Sources = map[string]upstream.Source{"dns app, third": unheard{members("10.0.0.2:1")}}
+		w.apply(t, s)
+		synctest.Wait()
+		if got := w.pool.Snapshot().Members; len(got) != 2 || got[0].State != upstream.StateLeaving || got[1].State != upstream.StateUp {
+			t.Errorf("members are %+v, want the first one leaving", got)
+		}
+		held.Release()
+		if got := w.pool.Snapshot().Members; len(got) != 1 {
+			t.Errorf("%d members are left", len(got))
 		}
 	})
 }
