@@ -1,10 +1,13 @@
 package uwsgi_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"headgate/upstream/uwsgi"
@@ -80,6 +83,116 @@ func BenchmarkDo(b *testing.B) {
 	req := get("/")
 	req.Header = benchHeader
 	benchmarkDo(b, rawWorker(b, benchAnswer), uwsgi.Options{}, req)
+}
+
+// bodyWorker is rawWorker for requests of size bytes with a body.
+func bodyWorker(b *testing.B, size int) uwsgi.Address {
+	b.Helper()
+	path := filepath.Join(shortDir(b), "b.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		buf, out := make([]byte, size), []byte(benchAnswer)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(c, buf); err == nil {
+				c.Write(out)
+			}
+			c.Close()
+		}
+	}()
+	return unixAt(path)
+}
+
+// benchPost is a POST of a body that is at hand, and made ready for another
+// request by the returned function.
+func benchPost(size int) (*uwsgi.Request, func()) {
+	body := strings.NewReader(strings.Repeat("x", size))
+	req := get("/")
+	req.Method, req.Header, req.Body, req.ContentLength = "POST", benchHeader, body, int64(size)
+	return req, func() { body.Seek(0, io.SeekStart) }
+}
+
+func benchmarkPost(b *testing.B, tr *uwsgi.Transport, req *uwsgi.Request, again func()) {
+	b.Helper()
+	var buf [32 << 10]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		again()
+		resp, err := tr.Do(b.Context(), req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for {
+			if _, err := resp.Body.Read(buf[:]); err == io.EOF {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
+		}
+		resp.Body.Close()
+	}
+}
+
+func BenchmarkDoBody(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			req, again := benchPost(size)
+			var enc uwsgi.Encoder
+			packet, err := enc.Encode(req, uwsgi.NewConstants(uwsgi.Options{}), uwsgi.DialectUWSGI, false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			tr := newTransport(b, bodyWorker(b, len(packet)+size), uwsgi.Options{Dialect: uwsgi.DialectUWSGI})
+			benchmarkPost(b, tr, req, again)
+		})
+	}
+}
+
+// BenchmarkRealUWSGIBody counts the processor time of this process too.
+func BenchmarkRealUWSGIBody(b *testing.B) {
+	path := filepath.Join(shortDir(b), "u.sock")
+	startUWSGI(b, unixAt(path), "--socket", path, "--processes", "2", "--disable-logging")
+	for _, size := range []int{0, 100, 1 << 10, 64 << 10} {
+		for _, callers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%d/%d", size, callers), func(b *testing.B) {
+				tr := newTransport(b, unixAt(path), uwsgi.Options{Dialect: uwsgi.DialectUWSGI})
+				b.SetParallelism((callers + 1) / 2)
+				var before, after syscall.Rusage
+				_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+				b.ReportAllocs()
+				if callers == 1 {
+					req, again := benchPost(size)
+					req.PathInfo = "/read"
+					benchmarkPost(b, tr, req, again)
+				} else {
+					b.RunParallel(func(pb *testing.PB) {
+						req, again := benchPost(size)
+						req.PathInfo = "/read"
+						for pb.Next() {
+							again()
+							resp, err := tr.Do(b.Context(), req)
+							if err != nil {
+								b.Error(err)
+								return
+							}
+							_, _ = io.Copy(io.Discard, resp.Body)
+							resp.Body.Close()
+						}
+					})
+				}
+				_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+				spent := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+				b.ReportMetric(float64(spent)/1000/float64(b.N), "cpu-us/op")
+			})
+		}
+	}
 }
 
 func BenchmarkDoWatched(b *testing.B) {

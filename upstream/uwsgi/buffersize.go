@@ -64,13 +64,13 @@ func (t *Transport) judge(ctx context.Context, s *scratch, req *Request, packet 
 		return nil, first
 	}
 	if !t.sizes.known(size) {
-		if x.touched {
+		if x.touched() {
 			if !t.refuses(ctx, s, size) {
 				return nil, first
 			}
 		} else {
 			again, resp, e := t.attempt(ctx, s, req, packet, req.Body)
-			if again == nil || e == nil || !again.refused {
+			if again == nil || e == nil || !again.refused || !e.NeverRan {
 				return resp, e
 			}
 		}

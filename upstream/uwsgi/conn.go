@@ -58,6 +58,14 @@ func (c *conn) set(deadline func(time.Time) error, d time.Duration) {
 	}
 }
 
+// awaitTaken is that of a *fileConn, and does not wait with any other.
+func (c *conn) awaitTaken() error {
+	if file, ok := c.Conn.(*fileConn); ok {
+		return file.awaitTaken()
+	}
+	return nil
+}
+
 // quiet reports whether the connection is open and nothing lies in it to be
 // read. It costs one system call and takes nothing out.
 func (c *conn) quiet() bool {

@@ -31,6 +31,14 @@
 // stay behind. A worker believes what it is told, so nothing of a client gets
 // a name without HTTP_ before it.
 //
+// # What a failure proves
+//
+// Who closes a unix socket in which something is unread resets it, and one whose
+// variables were not read has run nothing. So that this holds for requests with a
+// body too the body is held back, on unix sockets of Linux, until the kernel says
+// that the variables were read. By TCP the kernel of the other side takes what
+// nobody reads: the body goes with the variables, and a reset proves nothing.
+//
 // # Limits
 //
 // A packet carries 65535 bytes of variables. uWSGI takes 128 of them, gunicorn

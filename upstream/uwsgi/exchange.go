@@ -27,20 +27,20 @@ type exchange struct {
 	conn    *conn
 	in      inflow
 	head    head
-	send    *sender // nil when the first write took the whole body
+	send    *sender // nil when the whole body is sent before the response is waited for
 
 	released atomic.Bool // conn is closed or put aside, by whoever set this
 
 	next, prev *exchange // in the transport's flights
 	listed     bool      // likewise
-	opaque     bool      // bytes that were not read say nothing: the request has a body, or was an upgrade
+	known      bool      // a worker has read the variables, and what it has not read meanwhile says nothing
 
 	began     time.Time
 	packet    int   // its size
 	got       int64 // bytes of the answer
 	keepAlive bool  // the member keeps the connection open
-	touched   bool  // the request's body has been read from
-	writeErr  error // of the first write
+	ahead     bool  // the request's body may have been read from, and not by send alone
+	writeErr  error // of the first write, or of what is sent without send
 	cutPacket bool  // not even the variables went out whole
 	refused   bool  // reset without an answer, see refusal
 	ended     bool  // EOF without an answer
@@ -59,6 +59,10 @@ func (t *Transport) newExchange(ctx context.Context, c *conn) *exchange {
 	}
 	return x
 }
+
+// touched reports whether the request's body may have been read from. It does not
+// change any more once the exchange was abandoned.
+func (x *exchange) touched() bool { return x.ahead || x.send != nil && x.send.touched() }
 
 // run sends the request and reads the response's head. After an error the
 // connection is closed and body is not read any more.
@@ -107,6 +111,13 @@ func (x *exchange) land() {
 	}
 }
 
+// know says that a worker has read the variables.
+func (x *exchange) know() {
+	if x.t.watch {
+		x.t.flights.know(x)
+	}
+}
+
 // forget stops watching the context and reports whether it has not ended.
 func (x *exchange) forget() bool { return x.unwatch == nil || x.unwatch() }
 
@@ -128,73 +139,6 @@ func (x *exchange) release(excess bool) {
 // reusable reports whether both sides agree on where the next request begins.
 func (x *exchange) reusable() bool {
 	return x.keepAlive && x.writeErr == nil && (x.send == nil || x.send.over() && x.send.whole.Load())
-}
-
-// write hands the variables to the kernel, in one call with as much of the body
-// as is at hand, and starts to send the rest. That the member does not take it
-// is no failure yet: it may have answered.
-func (x *exchange) write(req *Request, packet []byte, body io.Reader) *Error {
-	x.packet = len(packet)
-	first, left := packet, int64(0)
-	if body != nil && req.ContentLength > 0 {
-		x.opaque = true
-		left = req.ContentLength
-		if atHand(req, body) {
-			out := x.t.buffers.takeOut()
-			defer x.t.buffers.putOut(out)
-			n, err := x.readAhead(out.b, packet, body, left)
-			if err != nil {
-				return x.t.bodyFailure(StageSend, err, true)
-			}
-			if n > 0 {
-				first, left = out.b[:len(packet)+n], left-int64(n)
-			}
-		}
-	}
-	x.conn.arm(x.t.responseTimeout)
-	n, err := x.conn.Write(first)
-	if err != nil {
-		x.writeErr, x.cutPacket = err, n < len(packet)
-		return nil
-	}
-	x.fly()
-	if left > 0 {
-		x.startSending(req, body, left)
-	}
-	return nil
-}
-
-// readAhead puts the packet and the beginning of the body into out.
-func (x *exchange) readAhead(out, packet []byte, body io.Reader, left int64) (int, error) {
-	if len(packet)+aheadBytes > len(out) {
-		return 0, nil
-	}
-	x.touched = true
-	n := copy(out, packet)
-	m, err := io.ReadFull(body, out[n:n+int(min(left, aheadBytes))])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = errShortBody
-	}
-	return m, err
-}
-
-// atHand reports whether reading the body never waits for a client.
-func atHand(req *Request, body io.Reader) bool {
-	if req.Rewind != nil {
-		return true
-	}
-	_, ok := body.(interface{ Len() int })
-	return ok
-}
-
-func (x *exchange) startSending(req *Request, body io.Reader, left int64) {
-	x.touched = true
-	x.conn.armRead(0) // the clock starts with the last byte
-	x.send = &sender{
-		x: x, body: body, left: left, stop: req.StopBody, atHand: atHand(req, body), done: make(chan struct{}),
-	}
-	x.lastRead.Store(x.began.UnixNano())
-	go x.send.run()
 }
 
 // moving reports whether the member's answer makes progress, or it is not the
@@ -310,9 +254,7 @@ func (x *exchange) upgrade(req *Request) *Error {
 		_ = x.conn.Close()
 		return canceled(&Error{Stage: StageHead, Addr: x.t.name}, x.ctx)
 	}
-	if x.t.watch {
-		x.t.flights.keep(x)
-	}
+	x.know() // it is busy until it is closed
 	x.conn.arm(0)
 	x.resp.ContentLength = 0
 	x.resp.Conn = &upgraded{Conn: x.conn.Conn, x: x, early: bytes.Clone(x.in.bytes())}

@@ -84,13 +84,13 @@ func (x *exchange) silent(e *Error) {
 }
 
 // refusal fills e for a connection that was closed with the request unread. It
-// cannot have run if there was no body whose rest may have been what was unread,
-// or if not even the variables went out.
+// cannot have run if no byte of a body may be what was unread: there was none, it
+// was held back, or not even the variables went out.
 func (x *exchange) refusal(e *Error) {
 	x.refused = true
 	e.Kind, e.Cure = KindNoAnswer, cureReset
-	e.NeverRan = !x.touched || x.cutPacket
-	if x.writeErr != nil {
+	e.NeverRan = !x.touched() || x.cutPacket
+	if x.writeErr != nil || x.send != nil && e.NeverRan {
 		e.Stage = StageSend
 	}
 	e.Cause = "reset without an answer: the request was not read by any worker"

@@ -8,7 +8,7 @@ import (
 // flights are the exchanges whose requests a member has been given and has not
 // answered: a list that goes through the exchanges, so that it costs no memory.
 type flights struct {
-	mu    sync.Mutex // guards the fields below, and next, prev, listed and opaque of exchanges
+	mu    sync.Mutex // guards the fields below, and next, prev, listed and known of exchanges
 	first *exchange
 	count int
 }
@@ -45,11 +45,12 @@ func (f *flights) remove(x *exchange) {
 	f.count--
 }
 
-// keep is for a connection that was upgraded: it is busy until it is closed.
-func (f *flights) keep(x *exchange) {
+// know is for a request whose variables were read, from when on its body may be
+// unread, and for a connection that was upgraded.
+func (f *flights) know(x *exchange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	x.opaque = true
+	x.known = true
 }
 
 // flight is what Load looks at without the lock.
@@ -58,20 +59,21 @@ type flight struct {
 	old  bool
 }
 
-// sort returns the requests of which the kernel knows whether they were read,
-// and the number of the others. Those that were sent before a moment are old.
-func (f *flights) sort(before time.Time) (plain []flight, opaque int) {
+// sort returns the requests of which the kernel is to be asked whether they were
+// read, and the number of those that are known to be. Those that were sent before
+// a moment are old.
+func (f *flights) sort(before time.Time) (open []flight, known int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	plain = make([]flight, 0, f.count)
+	open = make([]flight, 0, f.count)
 	for x := f.first; x != nil; x = x.next {
-		if file, ok := x.conn.Conn.(*fileConn); ok && !x.opaque {
-			plain = append(plain, flight{file, x.began.Before(before)})
+		if file, ok := x.conn.Conn.(*fileConn); ok && !x.known {
+			open = append(open, flight{file, x.began.Before(before)})
 		} else {
-			opaque++
+			known++
 		}
 	}
-	return plain, opaque
+	return open, known
 }
 
 // Load asks the kernel how many of the requests in flight the member's workers
@@ -82,10 +84,10 @@ func (f *flights) sort(before time.Time) (plain []flight, opaque int) {
 // lie in the listen backlog, or wait in a connection for a thread of gunicorn.
 // Those are unread; of them only requests count that were sent at least minAge
 // ago, because a younger one may just be on its way to a worker that is free.
-// All others that are known to be read are busy, and so are requests with a
-// body, of which a worker may have read a part, and connections that were
-// upgraded. A request that was given up by its client is not counted, although
-// its worker may be at it for a while.
+// All others that are known to be read are busy, and so are connections that
+// were upgraded. Of a request with a body the variables count: the body is held
+// back until they were read. A request that was given up by its client is not
+// counted, although its worker may be at it for a while.
 //
 // ok is false when there is nothing to be known: no request is in flight, the
 // transport does not Watch, TLS is spoken, the system is not Linux, or the
@@ -96,8 +98,8 @@ func (t *Transport) Load(minAge time.Duration) (busy, unread int, ok bool) {
 	if !t.watch {
 		return 0, 0, false
 	}
-	plain, busy := t.flights.sort(time.Now().Add(-minAge))
-	for _, f := range plain {
+	open, busy := t.flights.sort(time.Now().Add(-minAge))
+	for _, f := range open {
 		switch n, err := f.conn.unread(); {
 		case err != nil: // it has ended meanwhile
 		case n == 0:

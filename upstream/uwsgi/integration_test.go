@@ -29,7 +29,7 @@ import (
 )
 
 // process starts a server and waits until addr accepts a connection.
-func process(t *testing.T, addr uwsgi.Address, dir string, command ...string) {
+func process(t testing.TB, addr uwsgi.Address, dir string, command ...string) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd := exec.Command(command[0], command[1:]...)
@@ -71,7 +71,7 @@ func process(t *testing.T, addr uwsgi.Address, dir string, command ...string) {
 	}
 }
 
-func appDir(t *testing.T) string {
+func appDir(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.Abs("testdata/app")
 	if err != nil {
@@ -87,7 +87,7 @@ func realUWSGI(t *testing.T, addr uwsgi.Address, args ...string) *uwsgi.Transpor
 	return newTransport(t, addr, uwsgi.Options{ResponseTimeout: 10 * time.Second})
 }
 
-func startUWSGI(t *testing.T, addr uwsgi.Address, args ...string) {
+func startUWSGI(t testing.TB, addr uwsgi.Address, args ...string) {
 	t.Helper()
 	binary, err := exec.LookPath("uwsgi")
 	if err != nil {

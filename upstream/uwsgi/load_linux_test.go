@@ -6,8 +6,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,21 +106,32 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadOfBodies: a body says nothing, because it is sent when the variables
+// were read.
 func TestLoadOfBodies(t *testing.T) {
-	addr, begin, _ := sluggish(t)
+	addr, begin, end := sluggish(t)
 	tr := newTransport(t, addr, uwsgi.Options{Watch: true})
-	inFlight(t, tr, 1, func() *uwsgi.Request { return replayable("hello") })
-	waitForLoad(t, tr, 0, load{1, 0, true})
-	inFlight(t, tr, 1, func() *uwsgi.Request { return post("hello") })
-	waitForLoad(t, tr, 0, load{2, 0, true})
-	inFlight(t, tr, 1, func() *uwsgi.Request {
-		r := get("/")
-		r.Body = http0{} // a body of no bytes is none
-		return r
-	})
-	waitForLoad(t, tr, 0, load{2, 1, true})
-	begin()
-	waitForLoad(t, tr, 0, load{2, 1, true})
+	wait := inFlight(t, tr, 1, func() *uwsgi.Request { return replayable("hello") })
+	waitForLoad(t, tr, 0, load{0, 1, true})
+	for i, req := range []func() *uwsgi.Request{
+		func() *uwsgi.Request { return post("hello") },
+		func() *uwsgi.Request { return post(strings.Repeat("x", 1<<20)) },
+		func() *uwsgi.Request {
+			r := get("/")
+			r.Body = http0{} // a body of no bytes is none
+			return r
+		},
+	} {
+		inFlight(t, tr, 1, req)
+		waitForLoad(t, tr, 0, load{0, i + 2, true})
+	}
+	for i := range 4 {
+		begin() // the body that comes then stays unread
+		waitForLoad(t, tr, 0, load{i + 1, 3 - i, true})
+	}
+	end()
+	wait()
+	waitForLoad(t, tr, 0, load{3, 0, true})
 }
 
 // http0 is a body without bytes.
@@ -286,6 +300,34 @@ func TestRealUWSGILoad(t *testing.T) {
 			waitForLoad(t, tr, 0, load{})
 		})
 	}
+}
+
+// TestRealUWSGILoadOfBodies: every second request has a body, which is short or
+// long, at hand or not.
+func TestRealUWSGILoadOfBodies(t *testing.T) {
+	t.Parallel()
+	tr := watchedUWSGI(t, "--processes", "4")
+	sign := filepath.Join(shortDir(t), "go")
+	var count atomic.Int32
+	wait := inFlight(t, tr, 10, func() *uwsgi.Request {
+		r := get("/hold")
+		switch count.Add(1) % 6 {
+		case 1:
+			r = post(strings.Repeat("x", 100))
+		case 3:
+			r = replayable(strings.Repeat("x", 100))
+		case 5:
+			r = replayable(strings.Repeat("x", 1<<20))
+		}
+		r.PathInfo, r.Query = "/hold", sign
+		return r
+	})
+	waitForLoad(t, tr, 5*time.Millisecond, load{4, 6, true})
+	if err := os.WriteFile(sign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	waitForLoad(t, tr, 0, load{})
 }
 
 func TestRealGunicornLoad(t *testing.T) {

@@ -18,7 +18,8 @@ type sender struct {
 	atHand bool   // a Read of body never waits for a client
 	stop   func() // Request.StopBody
 
-	mu       sync.Mutex // guards the two below
+	mu       sync.Mutex // guards the three below
+	begun    bool       // body has been read from
 	reading  bool       // a Read of body is going on
 	stopping bool       // no more bytes are wanted: no Read begins any more
 
@@ -38,6 +39,30 @@ var errShortBody = errors.New("it ended before its length")
 // clock of the response starts.
 func (s *sender) run() {
 	defer close(s.done)
+	if s.released() && !s.copy() {
+		return
+	}
+	s.whole.Store(s.left == 0)
+	if s.stuck { // the response's time is over too: neither direction has moved
+		s.x.conn.armRead(time.Millisecond)
+		return
+	}
+	s.x.conn.armRead(s.x.t.responseTimeout)
+}
+
+// released waits until the body need not be held back any more.
+func (s *sender) released() bool {
+	if !s.x.t.holds {
+		return true
+	}
+	err := s.x.awaitTaken()
+	s.stuck = err != nil && isTimeout(err)
+	return err == nil
+}
+
+// copy hands the body to the kernel as far as the member takes it. It returns
+// false when the body could not be read.
+func (s *sender) copy() bool {
 	out := s.x.t.buffers.takeOut()
 	defer s.x.t.buffers.putOut(out)
 	for s.left > 0 {
@@ -51,15 +76,10 @@ func (s *sender) run() {
 			}
 			s.bodyErr.Store(&err)
 			s.x.conn.interrupt() // the reader says so
-			return
+			return false
 		}
 	}
-	s.whole.Store(s.left == 0)
-	if s.stuck { // the response's time is over too: neither direction has moved
-		s.x.conn.armRead(time.Millisecond)
-		return
-	}
-	s.x.conn.armRead(s.x.t.responseTimeout)
+	return true
 }
 
 // errStopped says that no more bytes are wanted.
@@ -86,7 +106,15 @@ func (s *sender) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reading = !s.stopping
+	s.begun = s.begun || s.reading
 	return s.reading
+}
+
+// touched reports whether body has been read from; after halt that does not change.
+func (s *sender) touched() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
 }
 
 func (s *sender) leave() bool {

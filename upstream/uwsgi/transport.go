@@ -44,6 +44,7 @@ type Transport struct {
 	sizes bufferSizes
 	idle  idleConns
 
+	holds   bool // bodies are held back until the kernel says that the variables were read
 	watch   bool // flights are kept
 	flights flights
 
@@ -69,7 +70,8 @@ func NewTransport(addr Address, o Options) (*Transport, error) {
 		connectTimeout:  timeoutOr(o.ConnectTimeout, DefaultConnectTimeout),
 		responseTimeout: timeoutOr(o.ResponseTimeout, DefaultResponseTimeout),
 	}
-	t.watch = o.Watch && kernelTells && addr.Network == "unix" && !o.TLS.Enabled
+	t.holds = kernelTells && addr.Network == "unix" && !o.TLS.Enabled
+	t.watch = o.Watch && t.holds
 	t.dialer = net.Dialer{Timeout: max(t.connectTimeout, 0), KeepAlive: -1}
 	if o.TLS.Enabled {
 		conf, err := o.TLS.config(addr)
@@ -146,6 +148,11 @@ func (t *Transport) CloseIdle() { t.idle.clear() }
 // Do does not wait for a place in a full listen backlog: the error says Full at
 // once, and it is for the caller to try again.
 //
+// On unix sockets of Linux Do holds the body of a request back until the kernel
+// says that a worker has read the variables, at most for the response timeout:
+// a request that was waiting in the listen backlog when the server went is then
+// known to have never run, whether it has a body or not.
+//
 // Do sends a request more than once only if no worker can have run it, or if it
 // is idempotent and a connection of gunicorn's keep-alive was stale; never more
 // than twice.
@@ -190,7 +197,7 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 			if e == nil || !x.stale() {
 				return resp, e
 			}
-			if x.touched {
+			if x.touched() {
 				if body, e = t.rewind(req, e); e != nil {
 					return nil, e
 				}

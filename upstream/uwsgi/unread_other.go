@@ -7,3 +7,5 @@ import "errors"
 const kernelTells = false
 
 func (c *fileConn) unread() (int, error) { return 0, errors.ErrUnsupported }
+
+func (c *fileConn) awaitTaken() error { return errors.ErrUnsupported }

@@ -27,9 +27,17 @@ def application(environ, start_response):
         return [b"5\r\nhello\r\n", b"7\r\n, world\r\n", b"0\r\n\r\n"]
     if path == "/slow":
         time.sleep(0.5)
+    if path == "/once":  # says who ran what, and only then reads the body
+        with open(environ["QUERY_STRING"], "ab", buffering=0) as log:
+            log.write(f"{os.getpid()} {environ['HTTP_X_ID']}\n".encode())
+        environ["wsgi.input"].read()
+        time.sleep(0.005)
     if path == "/hold":  # until the file exists that the query names
+        environ["wsgi.input"].read()
         while not os.path.exists(environ["QUERY_STRING"]):
             time.sleep(0.01)
+    if path == "/read":
+        environ["wsgi.input"].read()
     if path == "/echo":
         start_response("200 OK", text)
         return echo(environ)
