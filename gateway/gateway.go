@@ -61,6 +61,7 @@ type Gateway struct {
 	room      *relay.Room        // for answers that wait for their clients
 	buffers   buffers
 	exchanges exchanges
+	failures  failureLog
 	tunnels   tunnels
 	running   atomic.Int64 // requests, the tunnels included
 	started   time.Time

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // failure is why a request is answered by the gateway itself.
@@ -52,9 +53,14 @@ func (x *exchange) fail(f *failure) {
 	}
 }
 
-// logFailure tells the operator of what is theirs to mend: everything from 500 on.
+// logFailure tells the operator of what is theirs to mend: everything from 500 on,
+// as long as there is not too much of it.
 func (x *exchange) logFailure(f *failure) {
 	if f.status < 500 && f.kind != "too_large" {
+		return
+	}
+	skipped, ok := x.d.g.failures.allow(time.Now())
+	if !ok {
 		return
 	}
 	args := []any{"request", x.id, "site", x.site.name, "host", x.host, "path", x.path, "status", f.status, "cause", f.cause}
@@ -63,6 +69,9 @@ func (x *exchange) logFailure(f *failure) {
 	}
 	if f.err != nil {
 		args = append(args, "err", f.err)
+	}
+	if skipped > 0 {
+		args = append(args, "not_logged", skipped) // of failures before this one; the access log has them
 	}
 	x.d.g.log.Warn("request failed", args...)
 }

@@ -57,8 +57,8 @@ type Member struct {
 	Aways     uint64 `json:"aways"`     // times that it could not be connected to any more
 	Ejections uint64 `json:"ejections"` // times that it was ejected
 
-	InFlight int64     `json:"in_flight"`
-	Failures Failures  `json:"failures"`
+	InFlight int64    `json:"in_flight"`
+	Failures Failures `json:"failures"`
 }
 
 // The states of a member that others than package upstream, which names them all,

@@ -118,6 +118,7 @@ type conf struct {
 	pool   string // more keys of the pool, lines of block style
 	route  string // more keys of the route, in flow style
 	more   string // lines at the end
+	access string // path of the access log; "" for none
 }
 
 // gateway is the binary, running.
@@ -146,10 +147,13 @@ func (g *gateway) configure(t testing.TB, c conf) {
 	if c.member == "" {
 		c.member = "unix:" + c.socket
 	}
+	if c.access == "" {
+		c.access = "off"
+	}
 	text := fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
 tls: {issuer: none, certificates: [{cert: %q, key: %q}]}
 admin: {socket: %q}
-log: {access: "off"}
+log: {access: %q}
 limits: {body: 4GiB%s}
 pools:
   app:
@@ -160,7 +164,7 @@ sites:
     http: serve
     routes: [{pool: app%s}]
 %s
-`, g.cert, g.key, g.admin, more(c.limits), c.member, indent(c.pool), host, more(c.route), c.more)
+`, g.cert, g.key, g.admin, c.access, more(c.limits), c.member, indent(c.pool), host, more(c.route), c.more)
 	write(t, g.file, text)
 }
 
@@ -218,7 +222,7 @@ type nginx struct {
 }
 
 const nginxConf = `daemon off; master_process off; pid %[1]s/pid; error_log stderr warn;
-events {}
+events { worker_connections 4096; }
 http {
   access_log off; client_max_body_size 0; client_body_temp_path %[1]s/body; uwsgi_temp_path %[1]s/uwsgi;
   proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; scgi_temp_path %[1]s/scgi;

@@ -125,12 +125,14 @@ func TestHeadTooLarge(t *testing.T) {
 func TestWorkerMissing(t *testing.T) {
 	need(t, "uwsgi")
 	socket := filepath.Join(shortDir(t), "app.sock")
-	g := startGateway(t, conf{socket: socket, pool: "retry: {attempts: 1}\n"})
+	g := startGateway(t, conf{socket: socket, pool: "queue: {timeout: 300ms}\n"})
 	if !strings.Contains(g.said(), "no socket yet") {
 		t.Error("no warning at the start")
 	}
-	wantPage(t, g, "/page", nil, http.StatusBadGateway, socket, "hint: ")
-	wantLog(t, g, `"status":502`)
+	wantPage(t, g, "/page", nil, http.StatusServiceUnavailable, socket, "hint: ")
+	if !eventually(2*time.Second, func() bool { return strings.Contains(g.said(), `"status":503`) }) {
+		t.Error("no log line of the failure")
+	}
 	startAppAt(t, socket)
 	wantPage(t, g, "/page", nil, http.StatusOK)
 }

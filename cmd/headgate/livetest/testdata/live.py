@@ -57,6 +57,25 @@ def nap(environ, start_response, query):
     return _text(start_response, b"rested")
 
 
+_runs = []  # the descriptor of the file LIVE_RUNS, once it is open
+
+
+def work(environ, start_response, query):
+    """Notes id and process in the file LIVE_RUNS, reads the body whole, rests, and tells what it was."""
+    if not _runs:
+        _runs.append(os.open(os.environ["LIVE_RUNS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    os.write(_runs[0], f"{query['id']} {os.getpid()}\n".encode())
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    length = 0
+    while length < left:
+        chunk = environ["wsgi.input"].read(min(left - length, 65536))
+        if not chunk:
+            break
+        length += len(chunk)
+    time.sleep(float(query["s"]))
+    return _text(start_response, f"{query['id']} {os.getpid()} {length}".encode())
+
+
 def die(environ, start_response, query):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -94,7 +113,7 @@ def _text(start_response, body):
 
 
 PAGES = {
-    "/~last": last, "/pid": pid, "/blob": blob, "/nap": nap,
+    "/~last": last, "/pid": pid, "/blob": blob, "/nap": nap, "/work": work,
     "/ask": ask, "/asked": asked,
     "/die": die, "/die-in-answer": die_in_answer, "/fail": fail,
 }
