@@ -107,6 +107,28 @@ func TestAskAPool(t *testing.T) {
 	}
 }
 
+// TestAskAnHTTPServer: it is told the same as a worker.
+func TestAskAnHTTPServer(t *testing.T) {
+	t.Parallel()
+	asked := make(chan *http.Request, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r }))
+	defer s.Close()
+	conf := gatewaytest.Conf{Members: []string{s.Listener.Addr().String()}, Pool: "protocol: http"}
+	g, _ := onDemand(t, conf, "pool://app/may?tenant=7")
+	if _, err := shake(t, g, "one.good.example"); err != nil {
+		t.Fatal(err)
+	}
+	r := <-asked
+	if r.RequestURI != "/may?tenant=7&domain=one.good.example" || r.Host != "one.good.example" {
+		t.Errorf("asked for %s of %s", r.RequestURI, r.Host)
+	}
+	for name, want := range map[string]string{"User-Agent": "headgate", "X-Headgate-Ask": "certificate", "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestAskHostIsKnownToTheApp: frameworks refuse requests for unknown hosts.
 func TestAskHostIsKnownToTheApp(t *testing.T) {
 	t.Parallel()

@@ -28,9 +28,10 @@ func (g *generation) atPool(u *url.URL) func(ctx context.Context, name string) (
 		case pathErr != nil:
 			return 0, pathErr
 		}
-		r := (&http.Request{Method: http.MethodGet}).WithContext(ctx)
+		r := (&http.Request{Method: http.MethodGet, Header: http.Header{"User-Agent": {"headgate"}}}).WithContext(ctx)
 		x := &exchange{r: r, id: requestID(r)}
 		x.req = askRequest(u, path, host, name, x.id)
+		x.req.Header = x                                                          // so that members of every protocol are told
 		x.asked.Client, x.asked.Priority = x.client.Addr(), upstream.PriorityHigh // a handshake waits for it
 		ans, err := (&passTo{pool: p}).send(x)
 		if err != nil {
@@ -80,7 +81,6 @@ func askRequest(u *url.URL, path, host, name, id string) uwsgi.Request {
 		Host: host, ServerName: host, ServerPort: "443",
 		URI: askPath(u) + "?" + query, PathInfo: path, Query: query,
 		Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0),
-		Header: uwsgi.HeaderFields{"User-Agent": {"headgate"}},
 		Extra: []uwsgi.Var{
 			{Key: "HTTP_X_HEADGATE_ASK", Value: "certificate"},
 			{Key: "HTTP_X_REQUEST_ID", Value: id},

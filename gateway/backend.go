@@ -73,11 +73,12 @@ func (b *backend) do(ctx context.Context, x *exchange) (response, error) {
 }
 
 // originRequest is the request of x for a server that speaks HTTP: the variables
-// that the gateway vouches for become fields of the header again.
+// that the gateway vouches for become fields of the header again, and what uwsgi
+// members get as SCRIPT_NAME and PATH_INFO becomes X-Forwarded-Prefix and the path.
 func (x *exchange) originRequest() *origin.Request {
 	q := &x.req
 	r := &origin.Request{
-		Method: q.Method, Scheme: q.Scheme, Host: q.Host, URI: q.URI, Header: x, Upgrade: q.Upgrade,
+		Method: q.Method, Scheme: q.Scheme, Host: q.Host, URI: originTarget(q), Header: x, Upgrade: q.Upgrade,
 		Body: q.Body, ContentLength: q.ContentLength, StopBody: q.StopBody, Rewind: q.Rewind, Interim: q.Interim,
 	}
 	for _, v := range q.Extra {
@@ -89,6 +90,52 @@ func (x *exchange) originRequest() *origin.Request {
 		r.Extra = append(r.Extra, origin.Field{Name: "X-Forwarded-Prefix", Value: q.ScriptName})
 	}
 	return r
+}
+
+// originTarget is the request target for a server that speaks HTTP: the path by
+// which the route was chosen, and not what the client wrote, which the server might
+// take for another one; with the query as the client sent it.
+func originTarget(q *uwsgi.Request) string {
+	path := escapePath(q.PathInfo)
+	if path == "" { // the mount itself
+		path = "/"
+	}
+	if rest, ok := strings.CutPrefix(q.URI, path); ok && (rest == "" || rest[0] == '?') {
+		return q.URI
+	}
+	if _, query, ok := strings.Cut(q.URI, "?"); ok {
+		return path + "?" + query
+	}
+	return path
+}
+
+// escapePath percent-encodes what a decoded path may not carry as it is (RFC 3986,
+// 3.3).
+func escapePath(path string) string {
+	n := 0
+	for i := range len(path) {
+		if !isPathByte(path[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return path
+	}
+	const hex = "0123456789ABCDEF"
+	out := make([]byte, 0, len(path)+2*n)
+	for i := range len(path) {
+		if c := path[i]; isPathByte(c) {
+			out = append(out, c)
+		} else {
+			out = append(out, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(out)
+}
+
+// isPathByte reports whether c is a slash or of pchar, and no percent sign.
+func isPathByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("/-._~!$&'()*+,;=:@", c) >= 0
 }
 
 // fieldName makes X-Request-Id of X_REQUEST_ID.

@@ -23,6 +23,9 @@ type requestBody struct {
 // unread reports that a body that streams has not come to its end.
 func (b *requestBody) unread() bool { return b.stream != nil && !b.stream.ended.Load() }
 
+// gone reports that a part of the body may have been sent and cannot be read again.
+func (b *requestBody) gone() bool { return b.stream != nil && b.stream.touched.Load() }
+
 func (b *requestBody) close() {
 	if b.spool != nil {
 		b.spool.Close()
@@ -105,6 +108,7 @@ func isTimeout(err error) bool {
 // configured time for each piece.
 type clientBody struct {
 	x       *exchange
+	touched atomic.Bool // it has been read from
 	stopped atomic.Bool
 	ended   atomic.Bool // every byte has been read
 }
@@ -146,6 +150,7 @@ var past = time.Unix(1, 0)
 // Read implements io.Reader.
 func (b *clientBody) Read(p []byte) (int, error) {
 	x := b.x
+	b.touched.Store(true)
 	if t := x.route.bodyIdle; t > 0 {
 		x.rc.SetReadDeadline(time.Now().Add(t)) // without it the read only waits for the client to go
 		if b.stopped.Load() {

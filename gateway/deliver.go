@@ -107,9 +107,7 @@ func (x *exchange) takeHead(a *answer) *failure {
 			cure:  "let the app send the file itself",
 		}
 	}
-	if value := a.lease.Cookie(); value != "" {
-		x.stick(value)
-	}
+	x.stick(a, h)
 	delete(h, "X-Accel-Expires")
 	delete(h, "X-Accel-Limit-Rate")
 	delete(h, "X-Accel-Charset")
@@ -170,17 +168,21 @@ func (x *exchange) deliverRelayed(a *answer, first []byte) {
 		b.Fill(ctx, a) // the error reaches pump behind the bytes
 		a.close()
 	})
+	whole := false
+	defer func() { // also when this panics: nobody else must have the answer then
+		if !whole {
+			a.Body.Abort()
+			b.Close() // ends a Fill that waits for room: not every client that stops taking also ends its context
+		}
+		filling.Wait()
+		b.Close()
+		if err := b.FileErr(); err != nil {
+			x.d.g.log.Warn("no room in a temporary file: the worker had to wait for the client", "request", x.id, "err", err)
+		}
+	}()
 	x.allowWrite()
 	x.WriteHeader(a.Status)
-	if !x.pump(b, first) {
-		a.Body.Abort()
-		b.Close() // ends a Fill that waits for room: not every client that stops taking also ends its context
-	}
-	filling.Wait()
-	b.Close()
-	if err := b.FileErr(); err != nil {
-		x.d.g.log.Warn("no room in a temporary file: the worker had to wait for the client", "request", x.id, "err", err)
-	}
+	whole = x.pump(b, first)
 }
 
 // pump writes first and what comes through b to the client, and flushes when

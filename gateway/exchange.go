@@ -40,6 +40,7 @@ type exchange struct {
 	extras  int           // of them, those that all attempts share
 	body    requestBody
 	asked   upstream.Request[*backend] // what the pool knows of it
+	wait    wait                       // for slots
 	entry   accesslog.Entry
 	started bool // the head of the response is out
 	cut     bool // the response must not end cleanly

@@ -52,6 +52,7 @@ type Explanation struct {
 	Members     []string
 	Vars        []uwsgi.Var // as the worker would see them
 	Bytes       int         // that they need
+	Request     string      // the line of the request that an HTTP member would see
 	Fields      []string    // of the header that an HTTP member would see, sorted
 }
 
@@ -109,7 +110,11 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 	}
 	x.describeRequest()
 	if c.SpeaksHTTP() {
-		e.Dialect, e.Fields = c.Protocol, explainFields(x.originRequest())
+		r := x.originRequest()
+		e.Dialect, e.Request, e.Fields = c.Protocol, r.Method+" "+r.URI+" HTTP/1.1", explainFields(r)
+		if c.Protocol == config.ProtocolH2C {
+			e.Request = r.Method + " " + r.URI + " HTTP/2"
+		}
 		return nil
 	}
 	for i, v := range x.req.Extra {
@@ -223,6 +228,7 @@ func (e *Explanation) String() string {
 	line("pool", e.Pool)
 	line("members", strings.Join(e.Members, " "))
 	line("dialect", e.Dialect)
+	line("request", e.Request)
 	if e.Fields != nil {
 		fmt.Fprintf(&b, "header fields (%d)\n", len(e.Fields))
 		for _, f := range e.Fields {

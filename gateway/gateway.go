@@ -63,6 +63,7 @@ type Gateway struct {
 	exchanges exchanges
 	failures  failureLog
 	tunnels   tunnels
+	waits     waits        // for slots
 	running   atomic.Int64 // requests, the tunnels included
 	started   time.Time
 
@@ -160,6 +161,10 @@ func (g *Gateway) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	go g.cancelOnStop(ctx, cancel)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { g.endWaits(ctx, grace-min(lastWord, grace/10)) })
 	g.reloading.Lock()
 	doors := g.doors
 	for _, d := range doors {
@@ -177,6 +182,31 @@ func (g *Gateway) drain() error {
 	g.log.Info("stopped")
 	return nil
 }
+
+// endWaits answers the requests that have no slot: of paused pools at once, and all
+// others after the given time, while an answer still gets through. It returns
+// then, or with ctx.
+func (g *Gateway) endWaits(ctx context.Context, after time.Duration) {
+	last := time.NewTimer(after)
+	defer last.Stop()
+	tick := time.NewTicker(lastWord / 10)
+	defer tick.Stop()
+	for {
+		g.waits.endPaused()
+		select {
+		case <-tick.C:
+		case <-last.C:
+			g.waits.endAll()
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lastWord is how long before the end of the grace requests are answered that still
+// have no slot; of a short grace it is a tenth.
+const lastWord = 500 * time.Millisecond
 
 // finish waits for requests and tunnels until ctx ends, and then ends them. It
 // returns how many requests that cut.
@@ -260,6 +290,7 @@ func (g *Gateway) sayGoodbye(ctx context.Context) {
 func (g *Gateway) closeDoors() {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
+	g.waits.endAll() // of some the servers do not notice that their clients are gone
 	each(g.doors, func(d *door) error { d.close(); return nil })
 	g.retiring.Wait()
 	g.tunnels.cut()

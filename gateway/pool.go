@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"headgate/gateway/config"
@@ -27,22 +31,24 @@ type pool struct {
 	cookie   string              // of sticky clients; "": none
 }
 
-// specOf is what a pool is made from. host is the Host of its active check.
+// localhost is the Host of a check where no site says one: every app that is told
+// of no host answers to it.
+const localhost = "localhost"
+
+// specOf is what a pool is made from. host is the Host of its active check, ""
+// when no site says one.
 func specOf(name string, c config.Pool, host string, counters *stats.PoolCounters, log *slog.Logger) (upstream.Spec[*backend], error) {
-	key, err := json.Marshal(struct {
-		Protocol string
-		UWSGI    uwsgi.Options
-	}{c.Protocol, c.UWSGI})
+	key, err := keyOf(c)
 	if err != nil {
 		return upstream.Spec[*backend]{}, fmt.Errorf("pool %s: %w", name, err)
 	}
 	fixed, names := c.Named()
 	s := upstream.Spec[*backend]{Options: c.Upstream, Members: fixed}
-	if s.Options.Check.Enabled() && s.Options.Check.Host == "" {
-		s.Options.Check.Host = host
+	if s.Options.Check.Enabled() {
+		s.Options.Check.Host = cmp.Or(s.Options.Check.Host, host, localhost)
 	}
 	s.Driver = upstream.Driver[*backend]{
-		Key:   string(key),
+		Key:   key,
 		Dial:  func(m upstream.Member) (*backend, error) { return dial(m, c, counters) },
 		Close: (*backend).closeIdle,
 		Left:  counters.Forget,
@@ -66,6 +72,46 @@ func specOf(name string, c config.Pool, host string, counters *stats.PoolCounter
 	return s, nil
 }
 
+// keyOf names what the transports of a pool are made from: members get new ones
+// when it changes. Files count by what is in them, so that a reload takes over a
+// certificate that was renewed, and refuses one that cannot be used.
+func keyOf(c config.Pool) (string, error) {
+	files, err := sumOf(c.UWSGI.TLS)
+	if err != nil {
+		return "", err
+	}
+	key, err := json.Marshal(struct {
+		Protocol string
+		UWSGI    uwsgi.Options
+		Files    string
+	}{c.Protocol, c.UWSGI, files})
+	return string(key), err
+}
+
+// sumOf is the hash of the files of o, which must be fit to be used: a member that
+// has yet to be looked up is dialled long after this.
+func sumOf(o uwsgi.TLSOptions) (string, error) {
+	if !o.Enabled {
+		return "", nil
+	}
+	anyone := uwsgi.Address{Network: "tcp", Addr: localhost + ":1"} // nobody connects to it
+	if _, err := uwsgi.NewTransport(anyone, uwsgi.Options{TLS: o}); err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, file := range []struct{ key, name string }{{"ca", o.CA}, {"cert", o.Cert}, {"key", o.Key}} {
+		if file.name == "" {
+			continue
+		}
+		data, err := os.ReadFile(file.name)
+		if err != nil {
+			return "", fmt.Errorf("tls.%s: %w", file.key, err)
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", file.key, len(data), data)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
 // dial makes the transport of a member.
 func dial(m upstream.Member, c config.Pool, counters *stats.PoolCounters) (*backend, error) {
 	addr, err := uwsgi.ParseAddress(m.Address)
@@ -80,7 +126,7 @@ func dial(m upstream.Member, c config.Pool, counters *stats.PoolCounters) (*back
 		return b, err
 	}
 	o := c.UWSGI
-	o.Watch = c.Upstream.Slots == 0 && m.Slots == 0
+	o.Watch = true // slots may become auto by a reload, which keeps the transport
 	if m.Name != "" && o.TLS.ServerName == "" {
 		o.TLS.ServerName = m.Name
 	}

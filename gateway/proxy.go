@@ -35,6 +35,7 @@ func (a *passTo) serve(x *exchange) {
 		x.fail(x.sendFailure(err))
 		return
 	}
+	defer ans.close() // for a panic; else that was done
 	x.deliver(ans)
 }
 
@@ -166,20 +167,21 @@ func (a *passTo) ask(x *exchange) {
 // send gives the request to a member, and to another if the first provably did
 // not run it, or it may run twice. The caller closes the answer.
 func (a *passTo) send(x *exchange) (*answer, error) {
-	ctx := x.r.Context()
+	wait := a.waitFor(x)
+	defer x.wait.forget()
 	for {
 		before := x.entry.Worker
-		ans, err := a.try(ctx, x)
+		ans, err := a.try(wait, x)
 		if err == nil {
 			return ans, nil
 		}
-		if tooLarge(err) && !a.pool.Fresh(&x.asked) { // there is nobody else to ask
+		if x.body.gone() || tooLarge(err) && !a.pool.Fresh(&x.asked) { // the rest would be taken for all; there is nobody else to ask
 			return nil, err
 		}
 		sent := x.asked.Attempts()
-		again := a.pool.Retry(ctx, &x.asked, upstream.Attempt{
+		again := a.pool.Retry(wait, &x.asked, upstream.Attempt{
 			Err: err, Took: x.entry.Worker - before,
-			Idempotent: uwsgi.Idempotent(x.r.Method) || a.safe || a.said.has(x.r.Method, x.path), Replayable: x.replayable(),
+			Idempotent: uwsgi.Idempotent(x.r.Method) || a.safe || a.said.has(x.r.Method, x.path, x.req.Query), Replayable: x.replayable(),
 		})
 		if !again || !x.rewind() {
 			return nil, err
@@ -190,10 +192,19 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 	}
 }
 
+// waitFor is the context in which x waits for slots of the pool.
+func (a *passTo) waitFor(x *exchange) context.Context {
+	if x.d == nil { // it is the gateway's own question, whose handshake a stop ends
+		return x.r.Context()
+	}
+	x.wait = wait{Context: x.r.Context(), of: &x.d.g.waits, pool: a.pool}
+	return &x.wait
+}
+
 // try waits for a slot and gives the request to its member.
-func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
+func (a *passTo) try(wait context.Context, x *exchange) (*answer, error) {
 	queued := time.Now()
-	lease, err := a.pool.Acquire(ctx, &x.asked)
+	lease, err := a.pool.Acquire(wait, &x.asked)
 	begun := time.Now()
 	waited := begun.Sub(queued)
 	x.entry.Queue += waited
@@ -203,25 +214,39 @@ func (a *passTo) try(ctx context.Context, x *exchange) (*answer, error) {
 		a.pool.counters.Fail(stats.FailureNamed(upstreamFailure(err).kind))
 		return nil, err
 	}
+	return a.give(x, &answer{x: x, lease: lease, begun: begun})
+}
+
+// give gives the request to the member of ans, which it completes.
+func (a *passTo) give(x *exchange, ans *answer) (*answer, error) {
+	lease, b := &ans.lease, ans.lease.Transport()
 	x.entry.Member = lease.Member().Address
-	span := x.span.Begin("worker", begun)
-	x.traceTo(span)
-	b := lease.Transport()
 	b.counters.Begin()
-	resp, err := b.do(ctx, x)
+	ended := false
+	defer func() {
+		if !ended { // by a panic, which is not the member's fault
+			b.counters.End()
+			lease.Release()
+		}
+	}()
+	ans.span = x.span.Begin("worker", ans.begun)
+	x.traceTo(ans.span)
+	resp, err := b.do(x.r.Context(), x)
+	ended = true
 	if err != nil {
-		ended := time.Now()
-		x.entry.Worker += ended.Sub(begun)
+		now := time.Now()
+		x.entry.Worker += now.Sub(ans.begun)
 		kind := failureOf(err)
-		span.Finish(ended, kind.String(), err)
+		ans.span.Finish(now, kind.String(), err)
 		b.counters.End()
 		b.counters.Fail(kind)
 		lease.Fail(err)
 		return nil, err
 	}
+	ans.response = resp
 	lease.Answered(resp.Status)
-	a.said.learn(x.r.Method, x.path, resp.Header)
-	return &answer{response: resp, x: x, lease: lease, begun: begun, span: span}, nil
+	a.said.learn(x.r.Method, x.path, x.req.Query, resp.Header)
+	return ans, nil
 }
 
 // traceTo makes span the parent of what the app records. Without one, what the
@@ -252,11 +277,12 @@ func (x *exchange) rewind() bool {
 
 // upgradeWanted returns the protocol that the client asks to switch to, "" for
 // none. Only HTTP/1.1 has the mechanism (RFC 9110, 7.8), and a request with a
-// body does not use it.
+// body does not use it. Members that speak HTTP are asked for less, see
+// origin.Request.
 func (x *exchange) upgradeWanted() string {
 	r := x.r
 	up := r.Header["Upgrade"]
-	if len(up) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || x.req.Body != nil {
+	if len(up) != 1 || !mayTunnel(up[0]) || r.ProtoMajor != 1 || r.ProtoMinor < 1 || x.req.Body != nil {
 		return ""
 	}
 	for _, line := range r.Header["Connection"] {
@@ -267,4 +293,14 @@ func (x *exchange) upgradeWanted() string {
 		}
 	}
 	return ""
+}
+
+// mayTunnel reports whether a client may switch to a protocol: one of its choice,
+// but none in which it would say requests that the gateway does not see.
+func mayTunnel(protocol string) bool {
+	if strings.ContainsAny(protocol, ", \t") {
+		return false
+	}
+	name := strings.ToLower(protocol)
+	return name != "" && !strings.HasPrefix(name, "h2") && !strings.HasPrefix(name, "http") && !strings.HasPrefix(name, "tls")
 }

@@ -1,19 +1,20 @@
 package gateway
 
 import (
+	"hash/maphash"
 	"net/http"
 	"strings"
 	"sync"
-
-	"headgate/upstream"
 )
 
 // safeList is what an app has declared safe to run twice, by answers with
-// X-Headgate-Retry: safe: methods of paths of one route. It is bounded: the
+// X-Headgate-Retry: safe: methods of addresses of one route. It is bounded: the
 // oldest are forgotten.
 type safeList struct {
+	seed maphash.Seed // nobody can make up an address that is taken for another
+
 	mu   sync.RWMutex        // guards the fields below
-	all  map[uint64]struct{} // by method and path
+	all  map[uint64]struct{} // see key
 	ring []uint64            // in the order in which they came
 	next int
 }
@@ -22,11 +23,25 @@ const safeMost = 4096
 
 const retryHeader = "X-Headgate-Retry"
 
-func newSafe() *safeList { return &safeList{all: make(map[uint64]struct{})} }
+func newSafe() *safeList {
+	return &safeList{seed: maphash.MakeSeed(), all: make(map[uint64]struct{})}
+}
 
-func safeKey(method, path string) uint64 { return upstream.HashKey(method + " " + path) }
+// key stands for what was asked for. What is the same path with another query may
+// be another matter altogether.
+func (s *safeList) key(method, path, query string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	for _, part := range [...]string{method, path, query} {
+		h.WriteString(part)
+		h.WriteByte(0) // in none of them but a path, which begins with a slash
+	}
+	return h.Sum64()
+}
 
-func (s *safeList) has(method, path string) bool {
+// has reports whether the app has said so of a method, a canonical path and a query
+// as it was sent.
+func (s *safeList) has(method, path, query string) bool {
 	if s == nil {
 		return false
 	}
@@ -35,23 +50,23 @@ func (s *safeList) has(method, path string) bool {
 	if len(s.all) == 0 {
 		return false
 	}
-	_, ok := s.all[safeKey(method, path)]
+	_, ok := s.all[s.key(method, path, query)]
 	return ok
 }
 
 // learn takes the app's word out of the header of an answer. One that does not
 // say so any more takes it back.
-func (s *safeList) learn(method, path string, h http.Header) {
+func (s *safeList) learn(method, path, query string, h http.Header) {
 	if s == nil {
 		return
 	}
 	word, said := h[retryHeader]
 	delete(h, retryHeader)
 	safe := said && len(word) == 1 && strings.EqualFold(word[0], "safe")
-	if safe == s.has(method, path) {
+	if safe == s.has(method, path, query) {
 		return
 	}
-	key := safeKey(method, path)
+	key := s.key(method, path, query)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !safe {

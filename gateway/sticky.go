@@ -2,17 +2,18 @@ package gateway
 
 import "net/http"
 
-// stick tells the client, by a cookie, to which member its next requests go. Its
-// value is signed and says nothing of the member.
-func (x *exchange) stick(value string) {
+// stick adds to the header of an answer the cookie by which the client's next
+// requests go to the same member, if it does not have it. Its value is signed and
+// says nothing of the member.
+func (x *exchange) stick(a *answer, h http.Header) {
+	value := a.lease.Cookie()
 	pass, ok := x.route.action.(*passTo)
-	if !ok {
+	if value == "" || !ok {
 		return
 	}
 	c := http.Cookie{
 		Name: pass.pool.cookie, Value: value, Path: "/", HttpOnly: true,
 		Secure: x.scheme == "https", SameSite: http.SameSiteLaxMode,
 	}
-	h := x.Header()
 	h["Set-Cookie"] = append(h["Set-Cookie"][:len(h["Set-Cookie"]):len(h["Set-Cookie"])], c.String())
 }

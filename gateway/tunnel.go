@@ -29,6 +29,7 @@ func (x *exchange) tunnel(a *answer) {
 	}
 	defer x.d.g.tunnels.add(client, a.Conn)()
 	client = pacedConn{client, x.route.writeIdle}
+	x.stick(a, a.Header)
 	if _, err := client.Write(switchHead(a)); err != nil {
 		x.clientGone(err)
 		return

@@ -58,7 +58,11 @@ func upstreamFailure(err error) *failure {
 		fromMember(f, e)
 		return f
 	}
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, errStopping):
+		f.status, f.kind, f.err = http.StatusServiceUnavailable, "stopping", nil
+		f.retryAfter, f.close = 1, true
+	case errors.Is(err, context.Canceled):
 		f.status, f.kind, f.cause = statusClientGone, "canceled", "the client went away"
 	}
 	return f

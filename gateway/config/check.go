@@ -82,7 +82,7 @@ func splitCure(msg string) (fact, cure string) {
 
 // cureVerbs begin what a reader is told to do.
 func cureVerbs() []string {
-	return []string{"write", "give", "list", "take", "put", "use", "set", "remove", "leave", "name", "choose", "keep"}
+	return []string{"write", "give", "list", "take", "put", "use", "set", "remove", "leave", "name", "choose", "keep", "send", "percent-encode"}
 }
 
 func flatten(err error) []error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headgate/gateway/expression"
+	"headgate/routing"
 	"headgate/upstream"
 	"headgate/upstream/dns"
 	"headgate/upstream/uwsgi"
@@ -33,7 +34,10 @@ func (p Pool) check(r *report, at path, name string) {
 		r.warn(at.key("members"), at, "every member is a backup", "remove backup: true from those that answer normally")
 	}
 	p.checkProtocol(r, at)
-	p.checkStats(r, at)
+	if !p.SpeaksHTTP() {
+		p.checkStats(r, at)
+	}
+	p.checkProbe(r, at.key("check"))
 	p.checkBalance(r, at.key("balance"), at)
 	leaf(r, at, p.UWSGI)
 	leaf(r, at, p.Upstream)
@@ -61,9 +65,48 @@ func (p Pool) checkProtocol(r *report, at path) {
 		{"check.ping", p.Upstream.Check.Ping},
 	} {
 		if key.said {
-			r.check(at.keys(key.name), at, key.name+" belongs to the uwsgi protocol, and the members speak HTTP", "remove it, or write protocol: uwsgi")
+			r.check(at.keys(key.name), at, key.name+notHTTP, cureHTTP)
 		}
 	}
+	for i, m := range p.Members {
+		if m.Stats != "" {
+			r.check(at.key("members").item(i).key("stats"), at, fmt.Sprintf("member %d: stats%s", i+1, notHTTP), cureHTTP)
+		}
+	}
+}
+
+const (
+	notHTTP  = " belongs to the uwsgi protocol, and the members speak HTTP"
+	cureHTTP = "remove it, or write protocol: uwsgi"
+)
+
+// checkProbe looks at what a check asks for, which goes out as it is written.
+func (p Pool) checkProbe(r *report, at path) {
+	c := p.Upstream.Check
+	if strings.HasPrefix(c.Path, "/") { // of any other its leaf complains
+		place := at.key("path")
+		raw, _, _ := strings.Cut(c.Path, "?")
+		if _, err := routing.CanonicalPath(raw); !isTarget(c.Path) {
+			r.check(place, place, quoteShort(c.Path)+" has a character that no address has", "percent-encode it, such as %20 for a space")
+		} else if err != nil {
+			msg, hint := splitCure(err.Error())
+			r.check(place, place, quoteShort(c.Path)+": "+msg, hint)
+		}
+	}
+	if c.Host == "" {
+		return
+	}
+	if strings.Contains(c.Host, "/") {
+		r.check(at.key("host"), at.key("host"), quoteShort(c.Host)+" is a URL, not a host", "write "+quoteShort(bareHost(c.Host)))
+	} else if _, _, err := routing.NormalizeHost(c.Host); err != nil {
+		msg, hint := splitCure(err.Error())
+		r.check(at.key("host"), at.key("host"), quoteShort(c.Host)+": "+msg, hint)
+	}
+}
+
+// isTarget reports whether s has only what a request target may have.
+func isTarget(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' })
 }
 
 // checkStats looks at the addresses of statistics.
@@ -81,12 +124,35 @@ func (p Pool) checkStats(r *report, at path) {
 		r.warn(at.key("stats"), at, "these statistics are at none of the hosts of the members", "write stats: at the member that they are of")
 	}
 	checkStatsAddress(r, at.key("stats"), at, p.Stats)
+	p.checkStatsOfNames(r, at)
 	for i, m := range p.Members {
 		item := at.key("members").item(i)
 		checkStatsAddress(r, item.key("stats"), item, m.Stats)
 		if strings.HasPrefix(p.statsOf(m), ":") && strings.HasPrefix(m.Address, "unix:") {
 			r.check(item, at, fmt.Sprintf("member %d is a unix socket, and %s is a port at its host", i+1, quoteShort(p.statsOf(m))), "write the whole address of its statistics, such as stats: unix:/run/stats.sock")
 		}
+	}
+}
+
+// checkStatsOfNames looks at the members of which each address of a name is one.
+func (p Pool) checkStatsOfNames(r *report, at path) {
+	for i, m := range p.Members {
+		s := p.statsOf(m)
+		if s == "" || s[0] == ':' || !dns.IsName(m.Address) {
+			continue
+		}
+		place := at.key("stats")
+		if m.Stats != "" {
+			place = at.key("members").item(i).key("stats")
+		}
+		host, port, _ := net.SplitHostPort(s)
+		if strings.EqualFold(host, hostOf(m.Address)) {
+			r.check(place, at, fmt.Sprintf("%s is one address of statistics, and each address of the name %s is a member", quoteShort(s), host),
+				fmt.Sprintf("write %q: that port at each of them", ":"+port))
+			continue
+		}
+		r.warn(place, at, fmt.Sprintf("member %d is a name, and %s would be the statistics of each of its addresses", i+1, quoteShort(s)),
+			"write a port alone, such as \":9191\", or the one address of the member")
 	}
 }
 
@@ -149,10 +215,10 @@ func (p Pool) checkMember(r *report, at path, i int, m Member, seen map[string]i
 		r.check(place, item, "has no address", "write it like unix:/run/app.sock or 10.0.0.7:3031")
 		return
 	}
-	key := m.Address
+	var key string
 	var err error
 	if dns.IsName(m.Address) {
-		err = dns.Check(m.Address)
+		key, err = strings.ToLower(m.Address), dns.Check(m.Address)
 	} else {
 		var a uwsgi.Address
 		a, err = uwsgi.ParseAddress(m.Address)

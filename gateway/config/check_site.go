@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"headgate/routing"
+	"headgate/upstream"
 )
 
 func (c *Config) checkSites(r *report) {
@@ -32,9 +33,33 @@ func (c *Config) checkSites(r *report) {
 			c.checkPoolOf(r, p.key("routes").item(j).key("pool"), p, route.Pool)
 		}
 	}
+	c.checkCookies(r)
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
 		if p := (path{}).key("pools").name(name); !used[name] && !r.muted(all) {
 			r.warnKey(p, path{}, fmt.Sprintf("pool %q is not used by any route", name), "")
+		}
+	}
+}
+
+// checkCookies warns of cookies that browsers take over https only, where a site
+// is served over plain http too. Behind a trusted proxy that cannot be known.
+func (c *Config) checkCookies(r *report) {
+	if len(c.Listen.HTTP) == 0 || len(c.Listen.TrustedProxies) > 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		cookie := c.Pools[name].Upstream.Balance.Sticky.Cookie
+		if lower := strings.ToLower(cookie); !strings.HasPrefix(lower, "__host-") && !strings.HasPrefix(lower, "__secure-") {
+			continue
+		}
+		i := slices.IndexFunc(c.Sites, func(s Site) bool {
+			return s.HTTP == HTTPServe && slices.ContainsFunc(s.Routes, func(t Route) bool { return t.Pool == name })
+		})
+		if i >= 0 {
+			p := path{}.key("pools").name(name)
+			site := path{}.key("sites").item(i).title(r.site)
+			r.warn(p.keys("balance.sticky.cookie"), p, fmt.Sprintf("browsers take a cookie %s over https only, and %s is served over http", quoteShort(cookie), site),
+				"choose a name without that prefix, or write http: redirect at the site")
 		}
 	}
 }
@@ -106,6 +131,7 @@ func (t Route) check(r *report, p, site path) {
 	case n > 1:
 		r.check(p, p, "says more than one thing to do", "keep one of pool, redirect and respond")
 	}
+	t.checkRequests(r, p)
 	if t.Path != "" && t.Mount != "" {
 		r.check(p.key("mount"), p, "has both path and mount", "keep one of the two")
 	}
@@ -124,6 +150,24 @@ func (t Route) check(r *report, p, site path) {
 	}
 	if t.Respond != nil && !isField(t.Respond.Type) {
 		r.check(p.keys("respond.type"), p.keys("respond.type"), "has a line break or a control character", "write it like text/html; charset=utf-8")
+	}
+}
+
+// checkRequests refuses what is said of requests that go to no pool.
+func (t Route) checkRequests(r *report, p path) {
+	if t.Pool != "" || t.Redirect == nil && t.Respond == nil {
+		return
+	}
+	for _, key := range []struct {
+		name string
+		said bool
+	}{
+		{"retry", t.Retry == RetrySafe},
+		{"priority", t.Priority != upstream.PriorityNormal},
+	} {
+		if key.said {
+			r.check(p.key(key.name), p, key.name+" is of requests that go to a pool, and these are answered here", "remove it")
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func (x *exchange) run(out *http.Request, body io.Reader) (*Response, *Error) {
 	ctx := x.inner
 	var told *interims
 	if x.req.Interim != nil {
-		told = &interims{f: x.req.Interim}
+		told = &interims{f: x.req.Interim, end: x.cancel}
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: told.add})
 	}
 	r := out.WithContext(ctx)
@@ -66,7 +66,10 @@ func (x *exchange) run(out *http.Request, body io.Reader) (*Response, *Error) {
 		x.link.conn.begin(x.send)
 	}
 	resp, err := x.link.cc.RoundTrip(r)
-	told.finish()
+	if p := told.finish(); p != nil {
+		x.abandon(resp)
+		panic(p)
+	}
 	var e *Error
 	if err != nil {
 		e = x.noHead(err)
@@ -75,9 +78,18 @@ func (x *exchange) run(out *http.Request, body io.Reader) (*Response, *Error) {
 	}
 	if e != nil {
 		x.abandon(resp)
+		x.judgeRest(e)
 		return nil, e
 	}
 	return &x.resp, nil
+}
+
+// judgeRest takes back that the request may be sent again where a part of its
+// body is gone: the rest alone would be taken for all of it.
+func (x *exchange) judgeRest(e *Error) {
+	if x.touched() && x.req.Rewind == nil {
+		e.NeverRan, e.full = false, false
+	}
 }
 
 // abandon gives up an exchange that came to no response.

@@ -47,9 +47,15 @@ func (x *exchange) foreign(e *Error) bool {
 			return true
 		}
 	}
-	if x.ctx.Err() != nil {
+	switch {
+	case x.ctx.Err() == nil:
+	case x.send == nil || !x.send.stoppedFirst():
 		canceled(e, x.ctx)
 		return true
+	case errors.Is(e.Err, context.Canceled): // which StopBody may do, of a client that is still there
+		if err := x.link.conn.progress().readErr; err != nil {
+			e.Err = err
+		}
 	}
 	if context.Cause(x.inner) == errGivenUp {
 		e.Kind, e.Cause, e.Err = KindCanceled, errGivenUp.Error(), context.Canceled

@@ -193,6 +193,33 @@ func TestMemberThatDiesWhileTheClientSends(t *testing.T) {
 	}
 }
 
+// TestStoppedClientIsNotOneThatLeft: how a client is stopped ends the context of
+// its request over HTTP/1.
+func TestStoppedClientIsNotOneThatLeft(t *testing.T) {
+	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"} {
+		tr := scripted(t, "unix", origin.Options{}, func(p *peer) {
+			p.head()
+			io.ReadFull(p.in, make([]byte, 2))
+			p.send(answer)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		b := newSlowBody("ab")
+		r := b.request()
+		r.StopBody = func() { cancel(); b.stop() }
+		resp, err := tr.Do(ctx, r)
+		if answer == "" {
+			wants(t, asError(t, err), origin.KindNoAnswer, false, "closed without an answer")
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(resp.Body)
+		wants(t, asError(t, err), origin.KindCut, false, "cut in its body")
+		resp.Body.Close()
+	}
+}
+
 func TestGarbageWhileTheClientSends(t *testing.T) {
 	tr := scripted(t, "unix", origin.Options{}, func(p *peer) { p.head(); p.send("HTTP/1.1 what\r\n\r\n"); p.untilClosed() })
 	b := newSlowBody("ab")

@@ -81,6 +81,51 @@ func TestRefusedStreamNeverRan(t *testing.T) {
 	}
 }
 
+// TestRefusedStreamWithABodyThatIsGone: what is left of it must not be sent as all
+// of it. One that can be read again is still sent again.
+func TestRefusedStreamWithABodyThatIsGone(t *testing.T) {
+	tr := framed(t, nil, func(c *frames) {
+		for stream, _ := c.request(); stream != 0; stream, _ = c.request() {
+			for {
+				f, err := c.ReadFrame()
+				if err != nil {
+					return
+				}
+				if f.Header().Type == http2.FrameData {
+					break
+				}
+			}
+			c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		}
+	})
+	e := fails(t, tr, newSlowBody("ab").request())
+	if wants(t, e, origin.KindNoAnswer, false, "refused the stream"); e.Full() {
+		t.Error("full, which is sent again")
+	}
+	e = fails(t, tr, post("ab"))
+	if wants(t, e, origin.KindNoAnswer, true, "refused the stream"); !e.Full() {
+		t.Error("not full")
+	}
+}
+
+func TestGoAwayWithABodyThatIsGone(t *testing.T) {
+	tr := framed(t, nil, func(c *frames) {
+		c.request()
+		for {
+			f, err := c.ReadFrame()
+			if err != nil {
+				return
+			}
+			if f.Header().Type == http2.FrameData {
+				break
+			}
+		}
+		c.WriteGoAway(0, http2.ErrCodeNo, nil)
+		c.p.untilClosed()
+	})
+	wants(t, fails(t, tr, newSlowBody("ab").request()), origin.KindNoAnswer, false, "did not take the request")
+}
+
 func TestResetStreamMayHaveRun(t *testing.T) {
 	var requests atomic.Int64
 	tr := framed(t, nil, func(c *frames) {

@@ -3,6 +3,7 @@ package origin
 import (
 	"io"
 	"net/http"
+	"strings"
 )
 
 // Request is what a member is to be told: a small view that any server engine
@@ -24,8 +25,9 @@ type Request struct {
 	Extra []Field
 
 	// Upgrade is the value of the Upgrade field when the client asks for a
-	// protocol switch that may be granted; "" otherwise. Only then is a 101
-	// accepted. HTTP/2 members are not asked.
+	// protocol switch that may be granted; "" otherwise. Only "websocket" is handed
+	// on, and only then a 101 accepted: behind a switch to h2c a client would
+	// speak HTTP to the member itself. HTTP/2 members are not asked.
 	Upgrade string
 
 	// Body is nil when there is none. ContentLength is its exact length, or -1
@@ -48,7 +50,8 @@ type Request struct {
 
 	// Interim, if not nil, is called for every 1xx response before the final
 	// one, except 101. It is called from another goroutine than Do, once at a
-	// time, and never any more when Do has returned.
+	// time, and never any more when Do has returned. A panic of it ends the
+	// exchange and goes on in Do.
 	Interim func(status int, header http.Header)
 }
 
@@ -82,6 +85,15 @@ func (r *Request) body() io.Reader {
 		return nil
 	}
 	return r.Body
+}
+
+// upgrade returns the protocol that a member of HTTP/1.1 is asked to switch to, or
+// "".
+func (r *Request) upgrade() string {
+	if strings.EqualFold(r.Upgrade, "websocket") {
+		return r.Upgrade
+	}
+	return ""
 }
 
 // replayable reports that the request can be sent once more at any time.

@@ -22,6 +22,7 @@ type requestBody struct {
 	reading  bool       // a Read of src is going on
 	began    bool       // src has been read from
 	stopping bool       // no more bytes are wanted; ended is closed
+	first    bool       // stop was called before the caller gave up
 	sent     bool       // all has been given
 	err      error      // of src
 	waiter   chan struct{}
@@ -145,6 +146,7 @@ func (b *requestBody) interrupt() {
 	if b.clock != nil {
 		b.clock.Stop()
 	}
+	b.first = b.first || blocked && b.x.ctx.Err() == nil
 	b.mu.Unlock()
 	if blocked && b.stop != nil {
 		b.stop()
@@ -165,6 +167,14 @@ func (b *requestBody) halt() {
 	wait := b.waiter
 	b.mu.Unlock()
 	<-wait
+}
+
+// stoppedFirst reports whether the body was stopped before the context of the
+// exchange ended: how a client is made to stop may end that too.
+func (b *requestBody) stoppedFirst() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.first
 }
 
 func (b *requestBody) touched() bool {

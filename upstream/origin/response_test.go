@@ -156,6 +156,37 @@ func TestSlowInterimHoldsUpOnlyItsOwnStream(t *testing.T) {
 	done.Wait()
 }
 
+// TestPanicOfInterimGoesOnInDo: on its own goroutine it would end the process.
+func TestPanicOfInterimGoesOnInDo(t *testing.T) {
+	each(t, func(t *testing.T, o origin.Options) {
+		over := make(chan struct{})
+		tr, _ := server(t, "unix", o, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/early" {
+				return
+			}
+			w.WriteHeader(103)
+			<-r.Context().Done()
+			close(over)
+		})
+		for _, value := range []any{"oops", http.ErrAbortHandler} {
+			r := get("/early")
+			r.Interim = func(int, http.Header) { panic(value) }
+			func() {
+				defer func() {
+					p := recover()
+					if p == nil || p != value && !strings.HasPrefix(fmt.Sprint(p), "oops\n\ngoroutine") {
+						t.Errorf("Do panicked with %.80v, want %v", p, value)
+					}
+				}()
+				_, _ = tr.Do(t.Context(), r) // panics
+			}()
+			<-over // the exchange is cut
+			over = make(chan struct{})
+		}
+		read(t, tr, get("/"))
+	})
+}
+
 func TestHeadsThatAreTooLarge(t *testing.T) {
 	each(t, func(t *testing.T, o origin.Options) {
 		tr, _ := server(t, "unix", o, func(w http.ResponseWriter, r *http.Request) {
@@ -213,6 +244,36 @@ func TestUpgradeThatNobodyAskedFor(t *testing.T) {
 		p.untilClosed()
 	})
 	wants(t, fails(t, tr, get("/")), origin.KindBadAnswer, false, "without being asked")
+}
+
+// TestOnlyWebSocketIsHandedOn: behind h2c the member would hear the client itself.
+func TestOnlyWebSocketIsHandedOn(t *testing.T) {
+	for _, to := range []string{"h2c", "HTTP/2.0", "TLS/1.0", "chat", "websocket, h2c", "h2c,websocket"} {
+		heads := make(chan string, 1)
+		tr := scripted(t, "unix", origin.Options{}, func(p *peer) {
+			heads <- p.head()
+			p.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + to + "\r\n\r\n")
+			p.untilClosed()
+		})
+		r := get("/")
+		r.Upgrade = to
+		r.Header = origin.HeaderFields(http.Header{"Connection": {"Upgrade"}, "Upgrade": {to}})
+		wants(t, fails(t, tr, r), origin.KindBadAnswer, false, "without being asked")
+		if h := <-heads; strings.Contains(h, "Upgrade") || strings.Contains(h, "Connection") {
+			t.Errorf("%s: the member saw %q", to, h)
+		}
+	}
+}
+
+func TestSwitchToAnotherProtocolThanWasAskedFor(t *testing.T) {
+	tr := scripted(t, "unix", origin.Options{}, func(p *peer) {
+		p.head()
+		p.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+		p.untilClosed()
+	})
+	r := get("/")
+	r.Upgrade = "WebSocket"
+	wants(t, fails(t, tr, r), origin.KindBadAnswer, false, "another protocol than it was asked for")
 }
 
 func TestAbortEndsARead(t *testing.T) {

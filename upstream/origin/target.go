@@ -21,9 +21,9 @@ func (t *Transport) outgoing(r *Request) (*http.Request, *Error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Close: r.Method == http.MethodHead && !t.http2, // many apps send a body to it, and the server lets them
 	}
-	if r.Upgrade != "" && !t.http2 {
+	if to := r.upgrade(); to != "" && !t.http2 {
 		out.Header["Connection"] = []string{"Upgrade"}
-		out.Header["Upgrade"] = []string{r.Upgrade}
+		out.Header["Upgrade"] = []string{to}
 	}
 	if out.Header["User-Agent"] == nil {
 		out.Header["User-Agent"] = []string{""} // none, instead of net/http's own

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // upgraded is a connection that has left HTTP. As with any net.Conn one
@@ -30,10 +31,12 @@ func (u *upgraded) CloseWrite() error {
 func (x *exchange) upgrade(resp *http.Response, offered []string) *Error {
 	in, ok := resp.Body.(io.ReadWriteCloser)
 	switch {
-	case x.req.Upgrade == "" || x.t.http2:
+	case x.req.upgrade() == "" || x.t.http2:
 		return x.bad("the member switched protocols without being asked to", "")
 	case !ok:
 		return x.bad("the member switches protocols without saying to which", "")
+	case len(offered) != 1 || !strings.EqualFold(offered[0], x.req.upgrade()):
+		return x.bad("the member switches to another protocol than it was asked for", "")
 	case x.send != nil && !x.send.over():
 		return x.bad("the member switched protocols in the middle of the request's body", "")
 	case !x.released.CompareAndSwap(false, true):

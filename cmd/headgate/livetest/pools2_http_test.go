@@ -173,7 +173,7 @@ func httpEcho(t *testing.T, client *http.Client, p protocol, version string) {
 		if e.Length != len(content) || e.SHA256 != hex.EncodeToString(hash[:]) {
 			t.Errorf("the app read %d bytes of %d, or others", e.Length, len(content))
 		}
-		if e.Method != http.MethodPost || e.RawPath != "/caf%C3%A9/a%2Fb" || e.Query != "x=%20&y" || e.Version != version {
+		if e.Method != http.MethodPost || e.RawPath != "/caf%C3%A9/a/b" || e.Query != "x=%20&y" || e.Version != version {
 			t.Errorf("the app saw %s %s?%s of HTTP/%s", e.Method, e.RawPath, e.Query, e.Version)
 		}
 		for name, want := range map[string]string{
