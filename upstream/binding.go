@@ -13,8 +13,21 @@ type binding struct {
 	parts [lanes]part
 }
 
+// all adds b's waiters to list.
+func (b *binding) all(list []*waiter) []*waiter {
+	for i := range b.parts {
+		for _, l := range []waiterList{b.parts[i].ages.usual, b.parts[i].ages.late} {
+			for w := l.first; w != nil; w = w.links[byAge].next {
+				list = append(list, w)
+			}
+		}
+	}
+	return list
+}
+
 // part is the waiters of one binding in one lane.
 type part struct {
+	ages            ages
 	returned        waiterList // the oldest first
 	fresh, seasoned strandList // by turns; see flow.seasoned
 	news            strandList // the fresh once more, by arrivals
@@ -98,6 +111,7 @@ func (p *part) put(all []*strand) {
 // spares.
 func (b *binding) absorb(from *binding, lane int, spare *spares) {
 	old, p := &from.parts[lane], &b.parts[lane]
+	p.ages.absorb(&old.ages)
 	for w := old.returned.first; w != nil; w = old.returned.first {
 		old.returned.remove(w, byTurn)
 		w.bound, w.binding = b.to, b

@@ -43,15 +43,22 @@ func (c *ceiling) full(now time.Time, inFlight int) {
 // rise lifts the ceiling when its pause has passed, and drops it when it is
 // far above the place where the backlog was full.
 func (c *ceiling) rise(now time.Time) {
-	pause := c.pause
-	if c.risen {
-		pause = ceilingPause
-	}
-	if c.at == 0 || now.Sub(c.since) < pause {
+	if c.at == 0 || now.Before(c.next()) {
 		return
 	}
 	c.at, c.since, c.risen = c.at+max(1, c.at/8), now, true
 	if c.at > 2*c.place+limitStart {
 		*c = ceiling{}
 	}
+}
+
+// next returns when the ceiling rises next; zero when there is none.
+func (c *ceiling) next() time.Time {
+	switch {
+	case c.at == 0:
+		return time.Time{}
+	case c.risen:
+		return c.since.Add(ceilingPause)
+	}
+	return c.since.Add(c.pause)
 }

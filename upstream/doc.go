@@ -44,7 +44,7 @@
 // a packet that is dropped is sent again by TCP and slows its sender down, a
 // request that is dropped is an error that a person sees, and a delay that never
 // falls below 5 ms, CoDel's sign of a bad queue, is what 600 clients at 4 slots
-// of 20 ms make who are all served. The comment of lane.overloaded has the numbers.
+// of 20 ms make who are all served. The comment of ages.overloaded has the numbers.
 //
 // # Balance
 //

@@ -15,7 +15,7 @@ type flow struct {
 	strands []*strand // one for each binding that its waiters have: nearly always one
 }
 
-// quantum is how many turns a flow has until it is seasoned; see lane.overloaded.
+// quantum is how many turns a flow has until it is seasoned; see ages.overloaded.
 const quantum = 16
 
 // seasoned reports whether f has had as many turns as the quantum; until then it

@@ -3,9 +3,11 @@ package upstream
 import "time"
 
 const (
-	kernelWindow  = 5 * time.Second // two of them make the recent past
-	kernelSamples = 10              // with a backlog, at least, in each
-	kernelFirst   = 3               // before the first is believed
+	kernelWindow  = 5 * time.Second  // two of them make the recent past
+	kernelSamples = 10               // with a backlog, at least, in each
+	kernelFirst   = 3                // before the first is believed
+	kernelTight   = 10               // with all cores busy before more are tried, and with a backlog before that was too much
+	kernelPause   = 2 * kernelWindow // after a try that was too much
 )
 
 // kernelCores counts a member's cores by what the kernel shows of its backlog.
@@ -18,6 +20,12 @@ type kernelCores struct {
 	before int       // busy in the window before
 	seen   int       // samples with a backlog in this window
 	since  time.Time // begin of this window
+
+	tight int       // samples in which all cores were busy and nobody waited there, less those in which one was idle
+	base  int       // cores before more were tried; 0: they were not, or that is decided
+	shown int       // the most that were busy since
+	over  int       // samples with a backlog since
+	tried time.Time // when a try was last found to be too much
 }
 
 // sample counts one look at the kernel.
@@ -42,6 +50,37 @@ func (k *kernelCores) sample(now time.Time, busy, unread int) {
 	}
 }
 
+// judge takes back a try that was too much: what is beyond the cores lies unread.
+func (k *kernelCores) judge(now time.Time, busy, unread int) {
+	switch {
+	case unread > 0:
+		k.tight = 0
+		k.over++
+	case busy >= k.cores:
+		k.tight++
+	default:
+		k.tight = max(0, k.tight-1)
+	}
+	if k.shown = max(k.shown, busy); k.base > 0 && k.over >= kernelTight {
+		k.cores = min(k.cores, max(k.base, k.shown))
+		k.base, k.tried = 0, now
+	}
+}
+
+// try raises the number by a quarter, or by half after a try that was right, when all cores have been busy for a while
+// and nobody waited there. Without a request sent ahead nothing else shows that
+// there are more than were counted, as while they start one by one.
+func (k *kernelCores) try(now time.Time) {
+	if k.tight >= kernelTight && now.Sub(k.tried) >= kernelPause {
+		step := k.cores / 4
+		if k.base > 0 { // the last try was right: there may be many more
+			step = k.cores / 2
+		}
+		k.base, k.shown, k.over, k.tight = k.cores, 0, 0, 0
+		k.cores = min(k.cores+max(1, step), limitMost)
+	}
+}
+
 // shrink begins a new window, and follows the most of the last two downwards,
 // by a quarter at a time.
 func (k *kernelCores) shrink(now time.Time) {
@@ -54,4 +93,5 @@ func (k *kernelCores) shrink(now time.Time) {
 // forget drops the evidence and keeps the number until there is new evidence.
 func (k *kernelCores) forget() {
 	k.before, k.most, k.seen = 0, 0, 0
+	k.tight, k.base, k.tried = 0, 0, time.Time{}
 }

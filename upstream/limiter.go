@@ -79,6 +79,19 @@ func (l *limiter) known(cores int, source string) {
 // meant to be called some ten times a second while requests wait.
 func (l *limiter) sample(now time.Time, busy, unread int) {
 	l.kernel.sample(now, busy, unread)
+	if l.told == 0 && l.kernel.cores > 0 {
+		l.kernel.judge(now, busy, unread)
+		if l.spare(l.kernel.cores) == 0 { // nothing sent ahead shows that there are more by now
+			l.kernel.try(now)
+		}
+	}
+}
+
+// rise lifts the limit when it is time for that although nothing was answered.
+// It returns when to call it next; zero: there is no need.
+func (l *limiter) rise(now time.Time) (next time.Time) {
+	l.roof.rise(now)
+	return l.roof.next()
 }
 
 // answered reports that the first byte of an answer came ttfb after its

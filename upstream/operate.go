@@ -13,6 +13,9 @@ func (p *Pool[T]) Drain(address string, on bool) (inFlight int, found bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.memberLocked(address)
+	if m == nil {
+		m = p.leavingLocked(address) // it may be named again before it has left
+	}
 	if on && m == nil {
 		return 0, false
 	}
@@ -25,11 +28,11 @@ func (p *Pool[T]) Drain(address string, on bool) (inFlight int, found bool) {
 	if m == nil {
 		return 0, was
 	}
-	if m.drained && !on {
-		p.backLocked(m, now)
-	}
+	was = m.drained
 	if m.drained = on; on {
 		p.queue.release(m)
+	} else if was && !m.leaving {
+		p.backLocked(m, now)
 	}
 	p.fewerLocked(now)
 	p.dispatchLocked(now)

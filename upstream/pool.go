@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -42,6 +41,8 @@ type Pool[T any] struct {
 	active  bool          // there were requests since work last looked
 	refresh bool          // the sources are to look again
 	retired bool          // it is not in the configuration any more
+	over    bool          // and its work has ended
+	resume  func()        // begins its work again; nil when it never began
 	news    []news        // for the log, which work writes
 	room    []*seat       // of pick, to be used again
 	fits    []*member[T]  // likewise
@@ -86,11 +87,30 @@ func (p *Pool[T]) Acquire(ctx context.Context, r *Request[T]) (Lease[T], error) 
 	if p.queue.unbound() == 0 && p.awaitedLocked(r, now) == nil {
 		if m := p.pickLocked(r, now, false); m != nil {
 			l := p.claimLocked(m, r, now)
-			p.mu.Unlock()
+			p.unlock()
 			return l, nil
 		}
 	}
 	return p.enqueue(ctx, r, now)
+}
+
+// unlock gives the lock up. A request may come to a pool that is retired and has
+// ended its work, since it was on its way, or its body was being read: then the
+// work begins again, for as long as there are such.
+func (p *Pool[T]) unlock() {
+	late := p.over
+	p.over = false
+	p.mu.Unlock()
+	if late {
+		p.resume()
+	}
+}
+
+// resumeWith says what begins the pool's work again.
+func (p *Pool[T]) resumeWith(begin func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resume = begin
 }
 
 // claimLocked gives a slot of m to r.
@@ -100,7 +120,7 @@ func (p *Pool[T]) claimLocked(m *member[T], r *Request[T], now time.Time) Lease[
 	m.health.begin(now)
 	r.add(m)
 	r.leased = true
-	l := Lease[T]{pool: p, member: m, transport: m.transport, begun: now, inFlight: m.inFlight}
+	l := Lease[T]{pool: p, member: m, about: m.Member, transport: m.transport, begun: now, inFlight: m.inFlight}
 	if m.tag != r.Sticky {
 		l.cookie = m.tag
 	}
@@ -114,6 +134,9 @@ func (p *Pool[T]) answered(l *Lease[T], status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answeredLocked(m, l, status, now)
+	if p.queue.len() > 0 {
+		p.dispatchLocked(now) // its limit may be a higher one, or its trial over
+	}
 }
 
 func (p *Pool[T]) answeredLocked(m *member[T], l *Lease[T], status int, now time.Time) {
@@ -268,150 +291,4 @@ func (p *Pool[T]) nudge() {
 	case p.wake <- struct{}{}:
 	default:
 	}
-}
-
-// twoChoices is the number of members above which least-busy looks at two of
-// them: the power of two choices (Mitzenmacher 2001).
-const twoChoices = 8
-
-// pickLocked chooses a member with a free slot for r, or nil. Of the best class
-// that there is, busy or not, it takes one with a free slot by the rule of
-// balance: a request rather waits for a fit member than goes to one that is not.
-// One that comes back takes the best that is free: it stands first in the queue,
-// and must not keep the others from what is free. One that any member will do for in
-// the queue does not wait for that of its cookie either.
-func (p *Pool[T]) pickLocked(r *Request[T], now time.Time, queued bool) *member[T] {
-	if !p.paused.IsZero() {
-		return nil
-	}
-	if len(p.members) == 1 && r.attempts == 0 {
-		m := p.members[0]
-		if m.there(p.opts.Check.Enabled()) && m.inFlight < m.limit(now) {
-			return m
-		}
-		return nil
-	}
-	if m, stays := p.stickyLocked(r, now); stays && m.inFlight < m.limit(now) {
-		return m
-	} else if stays && !queued && !m.Backup {
-		return nil
-	}
-	if len(p.members) > twoChoices && r.attempts == 0 && p.opts.Balance.Rule == LeastBusy && !p.opts.Balance.hashes() {
-		if m := p.ofTwoLocked(now); m != nil {
-			return m
-		}
-	}
-	p.candidatesLocked(r, now)
-	if len(p.fits) == 0 {
-		return nil
-	}
-	p.next++
-	key := r.Key
-	if p.opts.Balance.Rule == IPHash {
-		key = clientKey(r.Client)
-	}
-	return p.fits[p.opts.Balance.choose(p.room, p.next, key)]
-}
-
-// class says how good a member is for a request; lower is better.
-type class int
-
-const (
-	classFit    class = iota
-	classBackup       // fit, for when no other is
-	classUnfit        // ejected, or failing its checks: better than nobody
-	classTried        // fit, but the request failed there
-	classUnfitTried
-	classNone
-)
-
-func (p *Pool[T]) classOf(m *member[T], r *Request[T], now time.Time) class {
-	if !m.there(p.opts.Check.Enabled()) {
-		return classNone
-	}
-	fit := m.fit(now)
-	switch tried := r.has(m); {
-	case fit && !tried && !m.Backup:
-		return classFit
-	case fit && !tried:
-		return classBackup
-	case !tried:
-		return classUnfit
-	case fit:
-		return classTried
-	}
-	return classUnfitTried
-}
-
-// candidatesLocked puts the members of the best class that have a free slot into
-// fits, and their seats into room.
-func (p *Pool[T]) candidatesLocked(r *Request[T], now time.Time) {
-	best := classNone
-	unchecked := p.uncheckedLocked()
-	for _, m := range p.members {
-		c, free := p.classOf(m, r, now), m.inFlight < m.limit(now)
-		if c > best || c == classNone || r.attempts > 0 && !free || m.check.failing && unchecked {
-			continue
-		}
-		if c < best {
-			best = c
-			p.fits, p.room = p.fits[:0], p.room[:0]
-		}
-		if free {
-			p.fits, p.room = append(p.fits, m), append(p.room, &m.seat)
-		}
-	}
-	if best == classNone {
-		p.fits, p.room = p.fits[:0], p.room[:0]
-	}
-}
-
-// uncheckedLocked reports whether a member has yet to have its first check. Until
-// then it is not known that all fail, which is when a check is not believed.
-func (p *Pool[T]) uncheckedLocked() bool {
-	if !p.opts.Check.Enabled() {
-		return false
-	}
-	for _, m := range p.members {
-		if m.there(false) && !m.check.known {
-			return true
-		}
-	}
-	return false
-}
-
-// ofTwoLocked returns the less busy of two members taken at random, if both are
-// fit, no backups, and one has a free slot.
-func (p *Pool[T]) ofTwoLocked(now time.Time) *member[T] {
-	n := len(p.members)
-	i, j := rand.IntN(n), rand.IntN(n-1)
-	if j >= i {
-		j++
-	}
-	a, b := p.members[i], p.members[j]
-	for _, m := range []*member[T]{a, b} {
-		if m.Backup || !m.there(p.opts.Check.Enabled()) || !m.fit(now) {
-			return nil
-		}
-	}
-	if a.inFlight == 0 && b.inFlight == 0 {
-		if rand.Float64()*(a.capacity+b.capacity) >= a.capacity {
-			a = b
-		}
-	} else if busier(&a.seat, &b.seat) {
-		a = b
-	}
-	if a.inFlight < a.limit(now) {
-		return a
-	}
-	return nil
-}
-
-// stickyLocked returns the member that r's cookie names, if it may be used.
-func (p *Pool[T]) stickyLocked(r *Request[T], now time.Time) (m *member[T], stays bool) {
-	if r.Sticky == "" || r.attempts > 0 {
-		return nil, false
-	}
-	m = p.tags[r.Sticky]
-	return m, m != nil && m.there(p.opts.Check.Enabled()) && m.fit(now)
 }

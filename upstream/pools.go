@@ -145,6 +145,7 @@ func (ps *Pools[T]) Run(ctx context.Context) error {
 	ps.begin = func(r *running[T]) {
 		own, stop := context.WithCancel(ctx)
 		r.begun = true
+		r.pool.resumeWith(func() { ps.resume(r.pool) })
 		wg.Go(func() { defer stop(); r.pool.run(own) })
 	}
 	for _, r := range ps.pools {
@@ -157,6 +158,16 @@ func (ps *Pools[T]) Run(ctx context.Context) error {
 	ps.mu.Unlock()
 	wg.Wait()
 	return nil
+}
+
+// resume begins the work of a retired pool again, which is late for that when Run
+// is to return.
+func (ps *Pools[T]) resume(p *Pool[T]) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.begin != nil {
+		ps.begin(&running[T]{pool: p})
+	}
 }
 
 // feed is a source that runs for a pool.

@@ -73,7 +73,8 @@ func (pl *plan[T]) make(m Member) error {
 func (p *Pool[T]) keeps(key string, m Member) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return key == p.driver.Key && p.memberLocked(m.Address) != nil
+	old := p.memberLocked(m.Address)
+	return key == p.driver.Key && old != nil && old.Name == m.Name
 }
 
 func (pl *plan[T]) discard() {
@@ -187,7 +188,15 @@ func (p *Pool[T]) say(key string, f *feed, members []Member) (idle <-chan struct
 	if !asked {
 		return closed()
 	}
-	return p.sayWith(key, members, make(map[Member]T))
+	made := make(map[Member]T)
+	idle = p.sayWith(key, members, made)
+	p.mu.Lock()
+	driver := p.driver
+	p.mu.Unlock()
+	for _, t := range made { // of members that others have named before
+		driver.close(t)
+	}
+	return idle
 }
 
 // closed returns a channel that is closed.
@@ -316,8 +325,7 @@ func (d *departure) leave() {
 // as closing, if anything, is to be called without the lock.
 func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.Time) (ok bool, closing func()) {
 	if old := p.memberLocked(m.Address); old != nil {
-		old.rename(m)
-		return true, nil
+		return true, p.renameLocked(old, m, made)
 	}
 	t, ok := made[m]
 	if !ok {
@@ -338,11 +346,26 @@ func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.T
 	return true, nil
 }
 
+// renameLocked takes in what is said now of a member that stays. With another name
+// its transport is another one, too; without one it goes on under the old name.
+func (p *Pool[T]) renameLocked(old *member[T], m Member, made map[Member]T) (closing func()) {
+	if t, ok := made[m]; ok && m.Name != old.Name {
+		delete(made, m)
+		driver, before := p.driver, old.transport
+		old.transport = t
+		closing = func() { driver.close(before) }
+	} else {
+		m.Name = old.Name
+	}
+	old.rename(m)
+	return closing
+}
+
 // recallLocked makes a member stay that was about to leave: its slots are still
 // taken by the requests that it carries.
 func (p *Pool[T]) recallLocked(old *member[T], m Member, t T) (closing func()) {
 	old.rename(m)
-	old.leaving = false
+	old.leaving, old.drained = false, p.drained[m.Address]
 	old.departure.leave()
 	driver, before := p.driver, old.transport
 	old.transport = t

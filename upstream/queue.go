@@ -13,7 +13,7 @@ import (
 // Who comes next: high priority before normal before low, but a lane that was
 // passed over 8 times in a row has one turn. In a lane those that have returned,
 // the oldest first; then clients take turns, each with its oldest request. Under
-// overload (see lane.overloaded) each comes with its newest, and every second turn
+// overload (see ages.overloaded) each comes with its newest, and every second turn
 // is that of the newest client of those that have had fewer than 8. Nobody is
 // dropped for his age: timeouts are the pool's, by remove.
 //
@@ -49,12 +49,9 @@ func (q *queue) configure(limit int, timeout time.Duration, fair bool) {
 
 func (q *queue) regroup(fair bool) {
 	all := make([]*waiter, 0, q.n)
-	for i := range q.lanes {
-		for _, l := range []waiterList{q.lanes[i].ages, q.lanes[i].late} {
-			for w := l.first; w != nil; w = w.links[byAge].next {
-				all = append(all, w)
-			}
-		}
+	all = q.free.all(all)
+	for _, b := range q.bound {
+		all = b.all(all)
 	}
 	slices.SortFunc(all, func(a, b *waiter) int { return cmp.Compare(a.seq, b.seq) })
 	for _, w := range all {
@@ -72,10 +69,11 @@ func (q *queue) len() int { return q.n }
 // unbound returns how many wait for any member.
 func (q *queue) unbound() int { return q.free.n }
 
-// overloaded reports whether in any lane somebody has used up half of his time.
+// overloaded reports whether in any lane somebody for whom any member will do has
+// used up half of his time.
 func (q *queue) overloaded(now time.Time) bool {
-	for i := range q.lanes {
-		if q.lanes[i].overloaded(now, q.timeout) {
+	for i := range q.free.parts {
+		if q.free.parts[i].ages.overloaded(now, q.timeout) {
 			return true
 		}
 	}
@@ -198,7 +196,11 @@ func (q *queue) first(lane int, now time.Time, own *binding) *waiter {
 	if w := longer(a.returned.first, b.returned.first); w != nil {
 		return w
 	}
-	overloaded := l.overloaded(now, q.timeout)
+	measure := a // of who waits for a slot of m some wait for any
+	if a.empty() {
+		measure = b
+	}
+	overloaded := measure.ages.overloaded(now, q.timeout)
 	s := sooner(a.seasoned.first, b.seasoned.first)
 	switch {
 	case !overloaded:
@@ -275,6 +277,23 @@ func (q *queue) release(m any) {
 	q.spare.keepBinding(b)
 }
 
+// loosen lets those that have returned and are bound to m go to any member if free
+// says so. Age and order stay.
+func (q *queue) loosen(m any, free func(*waiter) bool) {
+	b := q.boundTo(m)
+	for i := 0; b != nil && i < lanes; i++ {
+		for w := b.parts[i].returned.first; w != nil; {
+			next := w.links[byTurn].next
+			if free(w) {
+				q.leave(w)
+				w.bound = nil
+				q.enter(w)
+			}
+			w = next
+		}
+	}
+}
+
 // enter puts w in, whatever the limit.
 func (q *queue) enter(w *waiter) {
 	q.n++
@@ -284,7 +303,8 @@ func (q *queue) enter(w *waiter) {
 	w.binding = q.bind(w.bound)
 	w.binding.n++
 	l := &q.lanes[w.lane]
-	l.enter(w)
+	l.enter()
+	w.binding.parts[w.lane].ages.enter(w)
 	if w.returned {
 		w.binding.parts[w.lane].returned.insertOld(w, byTurn, -1)
 		return
@@ -298,8 +318,9 @@ func (q *queue) enter(w *waiter) {
 
 // leave takes w out.
 func (q *queue) leave(w *waiter) {
-	q.lanes[w.lane].leave(w)
 	s, b := w.strand, w.binding
+	q.lanes[w.lane].leave()
+	b.parts[w.lane].ages.leave(w)
 	w.strand, w.binding = nil, nil
 	if s == nil {
 		b.parts[w.lane].returned.remove(w, byTurn)

@@ -29,6 +29,7 @@ type Request[T any] struct {
 	leased   bool          // it has had a slot before
 	ran      bool          // a member may have run it
 	waited   time.Duration // in the queue and for connections that were not had, in all
+	awaiting time.Time     // when it first waited for one that is away, rather than to go to one that has failed it
 	spent    time.Duration // by attempts and the waits between them, in all
 }
 
@@ -57,6 +58,7 @@ func (r *Request[T]) has(m *member[T]) bool {
 type Lease[T any] struct {
 	pool      *Pool[T]
 	member    *member[T]
+	about     Member // as it was then
 	transport T
 	begun     time.Time
 	inFlight  int  // at the member when it began, this one included
@@ -64,8 +66,8 @@ type Lease[T any] struct {
 	cookie    string
 }
 
-// Member returns the leased member.
-func (l *Lease[T]) Member() Member { return l.member.Member }
+// Member returns the leased member, as it was named when the slot was had.
+func (l *Lease[T]) Member() Member { return l.about }
 
 // Transport returns the member's transport.
 func (l *Lease[T]) Transport() T { return l.transport }

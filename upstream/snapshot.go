@@ -10,7 +10,7 @@ import (
 type PoolState struct {
 	Queued     int
 	Paused     time.Time // until when; zero: it is not paused
-	Overloaded bool      // the newest go first
+	Overloaded bool      // of those that any member will do for the newest go first
 	Members    []MemberState
 }
 

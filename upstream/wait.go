@@ -27,7 +27,13 @@ func (p *Pool[T]) enqueue(ctx context.Context, r *Request[T], now time.Time) (Le
 	} else if evicted != nil {
 		p.evictLocked(evicted, now)
 	}
-	p.mu.Unlock()
+	if r.attempts > 0 {
+		p.dispatchLocked(now) // what is free to it alone: a backup, or an ejected member
+	}
+	if p.risingLocked() {
+		p.nudge()
+	}
+	p.unlock()
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -87,6 +93,10 @@ func (p *Pool[T]) pushLocked(r *Request[T], now time.Time) (evicted *waiter, ok 
 	w.bound = nil
 	if m := p.boundLocked(r, now); m != nil {
 		w.bound = m
+		if r.attempts > 0 && r.awaiting.IsZero() {
+			r.awaiting = now
+			p.nudge()
+		}
 	}
 	if r.ready == nil {
 		r.ready = make(chan struct{}, 1)
@@ -105,16 +115,18 @@ func (p *Pool[T]) boundLocked(r *Request[T], now time.Time) *member[T] {
 
 // awaitedLocked returns a member that is away and that r, which has failed
 // elsewhere, rather waits for: when all who are there answer badly and have had r
-// already, only that one can answer it.
+// already, only that one can answer it. After a while it takes one that is there
+// and not ejected once more.
 func (p *Pool[T]) awaitedLocked(r *Request[T], now time.Time) *member[T] {
 	if r.attempts == 0 {
 		return nil
 	}
+	impatient := !r.awaiting.IsZero() && now.Sub(r.awaiting) >= awaitMost
 	var awaited *member[T]
 	for _, m := range p.members {
 		switch tried := r.has(m); {
 		case m.there(p.opts.Check.Enabled()):
-			if !tried || m.fit(now) && m.health.row < 2 { // the one failure is r's own
+			if !tried || m.fit(now) && (impatient || m.health.row < 2 || m.health.out) { // the one failure is r's own, or it may be the trial
 				return nil
 			}
 		case !tried && !m.leaving && !m.drained && !m.away.since.IsZero():
@@ -123,6 +135,20 @@ func (p *Pool[T]) awaitedLocked(r *Request[T], now time.Time) *member[T] {
 	}
 	return awaited
 }
+
+// risingLocked reports whether a member's limit will rise by itself.
+func (p *Pool[T]) risingLocked() bool {
+	for _, m := range p.members {
+		if m.learns() && !m.limiter.roof.next().IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitMost is how long a request waits for a member that is away while another one
+// is there that has failed it.
+const awaitMost = 500 * time.Millisecond
 
 // evictLocked tells a waiter that another has its place.
 func (p *Pool[T]) evictLocked(w *waiter, now time.Time) {
@@ -136,7 +162,22 @@ func (p *Pool[T]) dispatchLocked(now time.Time) {
 	if !p.paused.IsZero() {
 		return
 	}
-	for p.queue.len() > 0 && (p.dispatchBoundLocked(now) || p.dispatchOneLocked(now)) {
+	p.reboundLocked(now)
+	for p.queue.len() > 0 && (p.dispatchBoundLocked(now) || p.dispatchOneLocked(now) || p.dispatchReturnedLocked(now)) {
+	}
+}
+
+// reboundLocked lets those go to any member who wait for one that is away, and
+// need not any more, since another can answer them by now.
+func (p *Pool[T]) reboundLocked(now time.Time) {
+	if p.queue.len() == p.queue.unbound() {
+		return
+	}
+	for _, m := range p.members {
+		p.queue.loosen(m, func(w *waiter) bool {
+			r := w.owner.(*Request[T])
+			return r.attempts > 0 && p.awaitedLocked(r, now) == nil // the others came with a cookie
+		})
 	}
 }
 
@@ -153,6 +194,23 @@ func (p *Pool[T]) dispatchOneLocked(now time.Time) bool {
 	}
 	p.giveLocked(w, r, m)
 	return true
+}
+
+// dispatchReturnedLocked gives a slot to one who comes back and takes what those
+// before him cannot take.
+func (p *Pool[T]) dispatchReturnedLocked(now time.Time) bool {
+	for i := range p.queue.free.parts {
+		w := p.queue.free.parts[i].returned.first
+		if w == nil {
+			continue
+		}
+		r := w.owner.(*Request[T])
+		if m := p.pickLocked(r, now, true); m != nil {
+			p.giveLocked(w, r, m)
+			return true
+		}
+	}
+	return false
 }
 
 // dispatchBoundLocked gives a slot to one who waits for a single member, when it

@@ -20,7 +20,7 @@ type waiter struct {
 	strand  *strand  // nil: in no queue, or it has returned
 	lane    int
 	seq     uint64 // of its arrival
-	late    bool   // which of the lane's lists of ages it is in
+	late    bool   // which list of its ages it is in
 	links   [2]waiterLinks
 }
 
@@ -95,6 +95,21 @@ func (l *waiterList) merge(from *waiterList) {
 			at, next = next, next.links[byTurn].next
 		}
 		l.insert(w, at, byTurn)
+		at, w = w, following
+	}
+	*from = waiterList{}
+}
+
+// mergeOld takes over all of from. Both are by age, and so is what comes of them.
+func (l *waiterList) mergeOld(from *waiterList) {
+	var at *waiter
+	next := l.first
+	for w := from.first; w != nil; {
+		following := w.links[byAge].next
+		for next != nil && longer(next, w) == next {
+			at, next = next, next.links[byAge].next
+		}
+		l.insert(w, at, byAge)
 		at, w = w, following
 	}
 	*from = waiterList{}

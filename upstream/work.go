@@ -23,6 +23,7 @@ func (p *Pool[T]) work(ctx context.Context) {
 		news := p.news
 		p.news = nil
 		over := p.retired && p.queue.len() == 0 && p.inFlightLocked() == 0
+		p.over = over && p.resume != nil
 		refresh := p.refreshersLocked()
 		p.mu.Unlock()
 		p.tell(news)
@@ -83,10 +84,12 @@ func (p *Pool[T]) dueLocked(now time.Time) (due []func(context.Context), next ti
 		case healthTrial:
 			p.dispatchLocked(now)
 		}
-		if m.health.ramping(now) {
-			p.weighLocked(now)
-			p.dispatchLocked(now)
-			at(now.Add(rampEvery))
+		p.rampLocked(m, now, at)
+		if m.learns() && p.queue.len() > 0 {
+			if next := m.limiter.rise(now); !next.IsZero() {
+				p.dispatchLocked(now)
+				at(next)
+			}
 		}
 	}
 	if !p.paused.IsZero() && at(p.paused) {
@@ -94,8 +97,26 @@ func (p *Pool[T]) dueLocked(now time.Time) (due []func(context.Context), next ti
 		p.newsLocked(newsResumed, nil, errPauseOver)
 		p.dispatchLocked(now)
 	}
+	if p.queue.len() > p.queue.unbound() {
+		p.dispatchLocked(now) // who waits for a single one may have done so for long enough
+		at(now.Add(awaitMost))
+	}
 	p.watchLocked(now, at)
 	return due, next
+}
+
+// rampLocked lets the share of a member grow that is in slow start.
+func (p *Pool[T]) rampLocked(m *member[T], now time.Time, at func(time.Time) bool) {
+	if m.health.ramp == 0 {
+		return
+	}
+	if end := m.health.since.Add(m.health.ramp); at(end) {
+		m.health.ramp = 0 // once more, for its last step
+	} else {
+		at(now.Add(rampEvery))
+	}
+	p.weighLocked(now)
+	p.dispatchLocked(now)
 }
 
 var errPauseOver = errors.New("the time of the pause is over")
@@ -278,6 +299,7 @@ func (p *Pool[T]) dueStatsLocked(m *member[T], now time.Time, at func(time.Time)
 		if ctx.Err() == nil {
 			p.readLocked(m, load, err)
 		}
+		p.nudge() // for the next time
 	}
 }
 
@@ -312,7 +334,7 @@ func (p *Pool[T]) watchLocked(now time.Time, at func(time.Time) bool) {
 	any := false
 	for _, m := range p.members {
 		any = any || m.inFlight > 0
-		if m.inFlight < 2 || !m.learns() || m.stats.known {
+		if m.inFlight < min(2, m.limit(now)) || m.inFlight == 0 || !m.learns() || m.stats.known {
 			continue
 		}
 		if busy, unread, ok := p.driver.Watch(m.transport, watchAge); ok {

@@ -28,6 +28,7 @@ const (
 	FailureAway                        // no member could be reached in time
 	FailurePaused                      // the operator's pause was longer than the wait
 	FailureDrained                     // the operator has drained every member
+	FailureStopping                    // the gateway stopped before there was a slot
 	failures                           // how many there are
 )
 
@@ -35,7 +36,7 @@ const (
 var failureNames = [failures]string{
 	"other", "too_large", "unavailable", "timeout", "no_answer", "bad_answer",
 	"cut", "body", "canceled", "queue_full", "queue_timeout", "no_member",
-	"away", "paused", "drained",
+	"away", "paused", "drained", "stopping",
 }
 
 // String returns the name that metrics and logs use.
