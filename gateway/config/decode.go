@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"headgate/gateway/spelling"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
@@ -151,7 +152,7 @@ func (d *decoder) unknown(n *node, e pair, p path, known []string) {
 		}
 	}
 	hint := ""
-	if meant := nearest(e.key, candidates); meant != "" {
+	if meant := spelling.Nearest(e.key, candidates); meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)
 		if d.secret[p.key(meant).pattern] {
 			d.r.src.hide(e.value)

@@ -9,6 +9,8 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
+
+	"headgate/gateway/spelling"
 )
 
 // maxInstructions bounds a regular expression as it is executed.
@@ -54,7 +56,7 @@ func (c *compiler) resolveFunction(e ast.Expr, scope []string) error {
 		return nil
 	}
 	hint := ""
-	if meant := nearest(name, c.functions()); meant != "" {
+	if meant := spelling.Nearest(name, c.functions()); meant != "" {
 		hint = `did you mean "` + meant + `"?`
 	}
 	return c.errorName(e, "the function "+name+" is not known", hint)

@@ -9,6 +9,8 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+
+	"headgate/gateway/spelling"
 )
 
 // resolve checks what the library would say in words of its own, or not at all:
@@ -147,13 +149,13 @@ func (c *compiler) meant(path []string) (part, variable string) {
 	all := slices.Sorted(maps.Keys(c.variables))
 	for n := range path {
 		part = strings.Join(path[:n+1], ".")
-		if found := similar(part, all); found != "" && c.below(part) == nil {
+		if found := spelling.Similar(part, all); found != "" && c.below(part) == nil {
 			return part, found
 		}
 	}
 	for n := len(path); n > 0; n-- {
 		for _, v := range all {
-			if short := v[strings.LastIndexByte(v, '.')+1:]; similar(path[n-1], []string{short}) != "" || short == path[n-1] {
+			if short := v[strings.LastIndexByte(v, '.')+1:]; spelling.Similar(path[n-1], []string{short}) != "" || short == path[n-1] {
 				return strings.Join(path[:n], "."), v
 			}
 		}

@@ -1,18 +1,21 @@
-package expression
+// Package spelling finds the name that was probably meant by one that is not known:
+//
+//	spelling.Nearest("memebrs", []string{"members", "slots"}) // "members"
+package spelling
 
 import (
 	"slices"
 	"strings"
 )
 
-// maxSuggest bounds the names that are compared letter by letter.
-const maxSuggest = 64
+// most bounds the names that are compared letter by letter.
+const most = 64
 
-// nearest returns the candidate that word was probably meant to be: a similar one,
+// Nearest returns the candidate that word was probably meant to be: a similar one,
 // or one that begins with word or the other way round. It returns "" when nothing
 // is near.
-func nearest(word string, candidates []string) string {
-	if found := similar(word, candidates); found != "" || len(word) < 3 || len(word) > maxSuggest {
+func Nearest(word string, candidates []string) string {
+	if found := Similar(word, candidates); found != "" || len(word) < 3 || len(word) > most {
 		return found
 	}
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
@@ -23,9 +26,9 @@ func nearest(word string, candidates []string) string {
 	return ""
 }
 
-// similar returns the candidate that is at most two slips away from word, or "".
-func similar(word string, candidates []string) string {
-	if len(word) > maxSuggest {
+// Similar returns the candidate that is at most two slips away from word, or "".
+func Similar(word string, candidates []string) string {
+	if len(word) > most {
 		return ""
 	}
 	best, found := 3, ""
@@ -42,8 +45,8 @@ func similar(word string, candidates []string) string {
 // letters inserted, dropped, changed, or swapped with their neighbour.
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
-	if len(s) > maxSuggest || len(t) > maxSuggest {
-		return maxSuggest
+	if len(s) > most || len(t) > most {
+		return most
 	}
 	rows := [3][]int{make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)}
 	for j := range rows[1] {
