@@ -16,6 +16,8 @@ type Pool[T any] struct {
 	log  *slog.Logger
 	wake chan struct{} // capacity 1: there may be something to do for work
 
+	resume func() // begins its work again, without the lock
+
 	naming sync.Mutex // one change of the members at a time; held before mu
 
 	mu      sync.Mutex // guards the fields below
@@ -42,7 +44,6 @@ type Pool[T any] struct {
 	refresh bool          // the sources are to look again
 	retired bool          // it is not in the configuration any more
 	over    bool          // and its work has ended
-	resume  func()        // begins its work again; nil when it never began
 	news    []news        // for the log, which work writes
 	room    []*seat       // of pick, to be used again
 	fits    []*member[T]  // likewise
@@ -104,13 +105,6 @@ func (p *Pool[T]) unlock() {
 	if late {
 		p.resume()
 	}
-}
-
-// resumeWith says what begins the pool's work again.
-func (p *Pool[T]) resumeWith(begin func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.resume = begin
 }
 
 // claimLocked gives a slot of m to r.

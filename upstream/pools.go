@@ -47,6 +47,7 @@ func (ps *Pools[T]) Build(specs map[string]Spec[T]) (*Change[T], error) {
 		p := ps.Get(name)
 		if p == nil {
 			p = newPool[T](name, ps.log)
+			p.resume = func() { ps.resume(p) }
 		}
 		pl, err := p.prepare(spec)
 		if err != nil {
@@ -94,7 +95,7 @@ func (c *Change[T]) Apply() {
 	for name, r := range ps.pools {
 		if c.plans[name] == nil {
 			delete(ps.pools, name)
-			r.pool.retire()
+			r.pool.retire(r.begun)
 			if !r.begun {
 				r.pool.closeAll()
 			}
@@ -103,12 +104,12 @@ func (c *Change[T]) Apply() {
 }
 
 // retire ends the sources of a pool that is not in the configuration any more.
-// Its members stay for those that wait or are under way; its work ends with the
-// last of them.
-func (p *Pool[T]) retire() {
+// Its members stay for those that wait or are under way; its work, if it has
+// begun, ends with the last of them.
+func (p *Pool[T]) retire(begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.retired = true
+	p.retired, p.over = true, !begun
 	for key, f := range p.sources {
 		if f.stop != nil {
 			f.stop()
@@ -145,7 +146,6 @@ func (ps *Pools[T]) Run(ctx context.Context) error {
 	ps.begin = func(r *running[T]) {
 		own, stop := context.WithCancel(ctx)
 		r.begun = true
-		r.pool.resumeWith(func() { ps.resume(r.pool) })
 		wg.Go(func() { defer stop(); r.pool.run(own) })
 	}
 	for _, r := range ps.pools {

@@ -19,11 +19,15 @@ func (p *Pool[T]) work(ctx context.Context) {
 	for {
 		now := time.Now()
 		p.mu.Lock()
-		due, next := p.dueLocked(now)
+		over := p.retired && p.queue.len() == 0 && p.inFlightLocked() == 0
+		p.over = over
+		var due []func(context.Context)
+		var next time.Time
+		if !over { // what is due is noted as under way, and must be
+			due, next = p.dueLocked(now)
+		}
 		news := p.news
 		p.news = nil
-		over := p.retired && p.queue.len() == 0 && p.inFlightLocked() == 0
-		p.over = over && p.resume != nil
 		refresh := p.refreshersLocked()
 		p.mu.Unlock()
 		p.tell(news)
