@@ -1,0 +1,32 @@
+package socket
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// bigCall is from how many bytes on a system call may take so long that the
+// processor should be free for other goroutines meanwhile.
+const bigCall = 64 << 10
+
+// call makes a system call on a descriptor that does not block. The scheduler is
+// not told of a short one: it would gain nothing, and telling costs as much as the
+// call. The result is 0 with an error.
+func call(trap, fd uintptr, p unsafe.Pointer, n, bytes int) (int, syscall.Errno) {
+	for {
+		var r uintptr
+		var errno syscall.Errno
+		if bytes <= bigCall {
+			r, _, errno = syscall.RawSyscall(trap, fd, uintptr(p), uintptr(n))
+		} else {
+			r, _, errno = syscall.Syscall(trap, fd, uintptr(p), uintptr(n))
+		}
+		switch errno {
+		case 0:
+			return int(r), 0
+		case syscall.EINTR:
+			continue
+		}
+		return 0, errno
+	}
+}
