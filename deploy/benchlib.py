@@ -1,6 +1,9 @@
-"""What deploy/bench and deploy/bench-pools share: front ends, uWSGI, processes."""
+"""What the scripts of deploy/bench share: front ends, uWSGI, processes."""
 import contextlib
+import importlib.machinery
+import importlib.util
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -8,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+CPUCLOCK_SCHED = 2  # as clock_getcpuclockid(3) makes the clock of a process
 
 # nginx's own uwsgi_params, written out: Debian's file may change with a patch.
 PARAMS = """QUERY_STRING $query_string
@@ -29,7 +32,8 @@ SERVER_NAME $server_name"""
 
 # The beginning of every nginx.conf; {more} are lines of the http block.
 NGINX = '''\
-{user}worker_processes 1;
+{user}worker_processes {workers};
+worker_rlimit_nofile {files};
 daemon off;
 pid {dir}/nginx.pid;
 error_log {dir}/nginx.log error;
@@ -55,28 +59,40 @@ class Front:
 
     Configure gets this front, with its ports, and returns the text of its
     configuration; for nginx, lines of the http block. Connections are how many
-    nginx may have, those to uWSGI included.
+    a worker of nginx may have, those to uWSGI included. What Headgate writes to
+    standard output, its access log by default, goes to stdout. Cpus are those
+    that it is pinned to; none means all.
     """
 
-    def __init__(self, name, directory, headgate, configure, connections=1024, env=None):
-        self.name, self.dir, self.connections = name, directory, connections
+    def __init__(self, kind, directory, binary, configure, *, connections=1024, workers=1, env=None, stdout=None, cpus=()):
+        self.kind, self.dir, self.connections, self.workers = kind, directory, connections, workers
         self.http, self.https = free_port(), free_port()
-        self.log = directory / f"{name}.out"
-        self.process = subprocess.Popen(
-            self._command(headgate, configure(self)), env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log.open("wb"), start_new_session=True,
-        )
+        self.log = directory / f"{kind}.out"
+        with contextlib.ExitStack() as files:
+            out = files.enter_context(stdout.open("ab")) if stdout else subprocess.DEVNULL
+            error = files.enter_context(self.log.open("wb"))
+            command = pinned(cpus, self._command(binary, configure(self)))
+            self.started = time.monotonic()
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL, stdout=out, stderr=error, start_new_session=True,
+            )
 
-    def _command(self, headgate, text):
-        if self.name != "nginx":
+    def _command(self, binary, text):
+        if self.kind == "headgate":
             file = self.dir / "headgate.yaml"
             file.write_text(text)
-            return [headgate, "run", "-c", str(file)]
+            return [binary, "run", "-c", str(file)]
+        if self.kind == "caddy":
+            file = self.dir / "Caddyfile"
+            file.write_text(text)
+            return [binary, "run", "--config", str(file), "--adapter", "caddyfile"]
         # Root's nginx would work as another user, who cannot reach the socket.
         user = "user root;\n" if os.getuid() == 0 else ""
         file = self.dir / "nginx.conf"
-        file.write_text(NGINX.format(user=user, dir=self.dir, connections=self.connections, more=text))
-        return ["nginx", "-e", str(self.dir / "nginx.log"), "-c", str(file)]
+        file.write_text(NGINX.format(user=user, dir=self.dir, workers=self.workers, connections=self.connections,
+                                     files=resource.getrlimit(resource.RLIMIT_NOFILE)[1], more=text))
+        return [binary, "-e", str(self.dir / "nginx.log"), "-c", str(file)]
 
     def pids(self):
         """The process and its children: nginx works in a child."""
@@ -87,11 +103,16 @@ class Front:
         return sum(cpu_seconds(pid) for pid in self.pids())
 
     def rss(self):
-        """Resident memory in MiB."""
-        return sum(resident(pid) for pid in self.pids()) / 2**20
+        """Resident memory in bytes."""
+        return sum(resident(pid) for pid in self.pids())
 
     def stop(self):
         stop(self.process)
+
+
+def pinned(cpus, command):
+    """The command, on these processors alone; on all if there are none."""
+    return ["taskset", "-c", ",".join(map(str, cpus)), *command] if cpus else command
 
 
 def uwsgi_params(indent):
@@ -108,8 +129,12 @@ def children(parent):
 
 
 def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    """Processor time of a process, its threads that have ended included.
+
+    This is the kernel's clock of the process, in nanoseconds. The sum of utime
+    and stime in /proc/PID/stat is the same time in steps of 10 ms.
+    """
+    return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
 
 
 def resident(pid):
@@ -117,9 +142,14 @@ def resident(pid):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 that is free for TCP and for UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port = tcp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
 
 
 def start_uwsgi(socket_file, app, processes, *options, env=None):
@@ -153,7 +183,8 @@ def wait_until(ready, process, log):
     while not ready():
         if process.poll() is not None or time.monotonic() > end:
             stop(process)
-            raise BenchError(f"{process.args[0]} does not answer:\n{log.read_text(errors='replace')}")
+            name = process.args[3 if process.args[0] == "taskset" else 0]
+            raise BenchError(f"{name} does not answer:\n{log.read_text(errors='replace')}")
         time.sleep(0.05)
 
 
@@ -177,3 +208,13 @@ def run(*command):
 
 def note(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def beside(name):
+    """Imports a script of this folder whose name does not end in .py."""
+    file = Path(__file__).resolve().with_name(name)
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(file))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
