@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"headgate/gateway/wire"
 	"headgate/routing"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
@@ -28,8 +29,8 @@ func (g *generation) atPool(u *url.URL) func(ctx context.Context, name string) (
 		case pathErr != nil:
 			return 0, pathErr
 		}
-		r := (&http.Request{Method: http.MethodGet, Header: http.Header{"User-Agent": {"headgate"}}}).WithContext(ctx)
-		x := &exchange{r: r, id: requestID(r)}
+		r := &wire.Request{Method: http.MethodGet, Major: 1, Minor: 1, Fields: wire.Fields{{Name: "User-Agent", Value: "headgate"}}}
+		x := &exchange{ctx: ctx, r: r, id: requestID(r.Fields)}
 		x.req = askRequest(u, path, host, name, x.id)
 		x.req.Header = x                                                          // so that members of every protocol are told
 		x.asked.Client, x.asked.Priority = x.client.Addr(), upstream.PriorityHigh // a handshake waits for it

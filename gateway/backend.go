@@ -27,7 +27,6 @@ type backend struct {
 // response is a member's answer, of whichever protocol. The caller closes Body.
 type response struct {
 	Status        int
-	Header        http.Header
 	ContentLength int64 // -1: only the end tells
 	Body          responseBody
 	Conn          net.Conn // of a 101
@@ -56,20 +55,33 @@ func (b *backend) closeIdle() {
 	b.uwsgi.CloseIdle()
 }
 
-// do sends the request of x and returns once the head of the answer is in.
+// do sends the request of x and returns once the head of the answer is in, whose
+// header is x.out then.
 func (b *backend) do(ctx context.Context, x *exchange) (response, error) {
 	if b.http != nil {
 		r, err := b.http.Do(ctx, x.originRequest())
 		if err != nil {
 			return response{}, err
 		}
-		return response{Status: r.Status, Header: r.Header, ContentLength: r.ContentLength, Body: r.Body, Conn: r.Conn}, nil
+		x.takeHeader(r.Header)
+		return response{Status: r.Status, ContentLength: r.ContentLength, Body: r.Body, Conn: r.Conn}, nil
 	}
 	r, err := b.uwsgi.Do(ctx, &x.req)
 	if err != nil {
 		return response{}, err
 	}
-	return response{Status: r.Status, Header: r.Header, ContentLength: r.ContentLength, Body: r.Body, Conn: r.Conn}, nil
+	x.takeFields(r.Fields)
+	return response{Status: r.Status, ContentLength: r.ContentLength, Body: r.Body, Conn: r.Conn}, nil
+}
+
+// takeHeader makes the header of an answer that of a member that speaks HTTP.
+func (x *exchange) takeHeader(h http.Header) {
+	x.out = x.out[:0]
+	for name, values := range h {
+		for _, v := range values {
+			x.out.Add(name, v)
+		}
+	}
 }
 
 // originRequest is the request of x for a server that speaks HTTP: the variables
@@ -79,7 +91,7 @@ func (x *exchange) originRequest() *origin.Request {
 	q := &x.req
 	r := &origin.Request{
 		Method: q.Method, Scheme: q.Scheme, Host: q.Host, URI: originTarget(q), Header: x, Upgrade: q.Upgrade,
-		Body: q.Body, ContentLength: q.ContentLength, StopBody: q.StopBody, Rewind: q.Rewind, Interim: q.Interim,
+		Body: q.Body, ContentLength: q.ContentLength, StopBody: q.StopBody, Rewind: q.Rewind, Interim: x.originInterim,
 	}
 	for _, v := range q.Extra {
 		if name, ok := strings.CutPrefix(v.Key, "HTTP_"); ok {
@@ -211,4 +223,15 @@ func statsAddress(m upstream.Member) (uwsgi.Address, error) {
 		return uwsgi.Address{}, err
 	}
 	return uwsgi.ParseAddress(net.JoinHostPort(host, m.Stats[1:]))
+}
+
+// originInterim is interim for members that speak HTTP.
+func (x *exchange) originInterim(status int, h http.Header) {
+	var fields []uwsgi.Field
+	for name, values := range h {
+		for _, v := range values {
+			fields = append(fields, uwsgi.Field{Name: name, Value: v})
+		}
+	}
+	x.interim(status, fields)
 }

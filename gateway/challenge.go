@@ -20,7 +20,7 @@ func (x *exchange) answersChallenge() bool {
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		return false
 	}
-	text, ok := x.d.g.certs.HTTPChallenge(x.r.Context(), x.path[len(challengePath):])
+	text, ok := x.d.g.certs.HTTPChallenge(x.context(), x.path[len(challengePath):])
 	if !ok {
 		return false
 	}

@@ -30,7 +30,7 @@ func newClientAuth(o certs.ClientAuth) *clientAuth {
 // requires: what came over TLS has been checked, but a trusted proxy may say https
 // and have ended it.
 func (x *exchange) checkClient() *failure {
-	if x.r.TLS != nil || !x.site.auth.required {
+	if x.tls != nil || !x.site.auth.required {
 		return nil
 	}
 	return &failure{
@@ -43,10 +43,7 @@ func (x *exchange) checkClient() *failure {
 // clientVars appends what the app is told of the client's certificate. The names
 // are no HTTP_ ones, so no client can send them.
 func (x *exchange) clientVars(to []uwsgi.Var) []uwsgi.Var {
-	known := x.connection()
-	if known == nil || x.r.TLS == nil {
-		return append(to, newClientVars(x).vars...)
-	}
+	known := x.conn
 	v := known.client.Load()
 	if v == nil || v.auth != x.site.auth {
 		v = newClientVars(x)
@@ -75,7 +72,7 @@ type clientVars struct {
 
 func newClientVars(x *exchange) *clientVars {
 	v := &clientVars{auth: x.site.auth}
-	for _, c := range certs.ClientVars(x.r.TLS, v.auth.send) {
+	for _, c := range certs.ClientVars(x.tls, v.auth.send) {
 		v.vars = append(v.vars, uwsgi.Var{Key: c[0], Value: c[1]})
 	}
 	return v

@@ -3,13 +3,13 @@ package gateway
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"headgate/gateway/relay"
 	"headgate/gateway/tracing"
+	"headgate/gateway/wire"
 	"headgate/upstream"
 )
 
@@ -67,7 +67,7 @@ func (x *exchange) deliver(a *answer) {
 		x.fail(f)
 		return
 	}
-	if keepsPace(x.Header()) {
+	if x.takeAccel() {
 		x.copyInPace(a)
 		return
 	}
@@ -96,37 +96,38 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 // takeHead makes the worker's header the client's and takes out what is meant
 // for the gateway (reference: nginx's X-Accel-*).
 func (x *exchange) takeHead(a *answer) *failure {
-	h := x.Header()
-	for name, values := range a.Header {
-		h[name] = values
-	}
-	if to := h["X-Accel-Redirect"]; to != nil {
+	if x.out.Has("X-Accel-Redirect") {
 		return &failure{
 			status: http.StatusBadGateway, kind: "x_accel_redirect",
 			cause: "the app answered with X-Accel-Redirect, which headgate does not support yet",
 			cure:  "let the app send the file itself",
 		}
 	}
-	x.stick(a, h)
-	delete(h, "X-Accel-Expires")
-	delete(h, "X-Accel-Limit-Rate")
-	delete(h, "X-Accel-Charset")
-	if a.ContentLength >= 0 && a.Status != http.StatusNoContent {
-		h["Content-Length"] = []string{strconv.FormatInt(a.ContentLength, 10)}
-	}
+	x.stick(a)
 	return nil
 }
 
-// keepsPace reports that the worker wants the client to take the answer as it
-// makes it, and takes the wish out of the header.
-func keepsPace(h http.Header) bool {
-	wish := h["X-Accel-Buffering"]
-	delete(h, "X-Accel-Buffering")
-	if len(wish) > 0 && strings.EqualFold(wish[0], "no") {
-		return true
+// accel is where the fields begin that an app says to the server before it.
+const accel = "X-Accel-"
+
+// takeAccel takes out of the header what is not for the client, and reports
+// whether the client is to take the answer as the worker makes it.
+func (x *exchange) takeAccel() (inPace bool) {
+	kept := x.out[:0]
+	for _, f := range x.out {
+		switch {
+		case len(f.Name) < len(accel) || !wire.Same(f.Name[:len(accel)], accel):
+			inPace = inPace || wire.Same(f.Name, "Content-Type") && strings.HasPrefix(f.Value, "text/event-stream")
+		case wire.Same(f.Name, "X-Accel-Buffering"):
+			inPace = inPace || strings.EqualFold(f.Value, "no")
+			continue
+		case wire.Same(f.Name, "X-Accel-Expires"), wire.Same(f.Name, "X-Accel-Limit-Rate"), wire.Same(f.Name, "X-Accel-Charset"):
+			continue
+		}
+		kept = append(kept, f)
 	}
-	t := h["Content-Type"]
-	return len(t) > 0 && strings.HasPrefix(t[0], "text/event-stream")
+	x.out = kept
+	return inPace
 }
 
 // deliverWhole sends an answer that is complete in memory, the common one: the
@@ -134,12 +135,18 @@ func keepsPace(h http.Header) bool {
 func (x *exchange) deliverWhole(a *answer, first []byte, end error) {
 	a.free()
 	defer a.close()
-	if end == io.EOF && a.ContentLength < 0 && hasBody(x.r.Method, a.Status) {
-		x.Header()["Content-Length"] = []string{strconv.Itoa(len(first))}
+	length, buf := a.ContentLength, first[:cap(first)]
+	if length < 0 && hasBody(x.r.Method, a.Status) {
+		for end == nil && len(first) < len(buf) { // the rest is at hand
+			var n int
+			n, end = a.Read(buf[len(first):])
+			first = buf[:len(first)+n]
+		}
+		if end == io.EOF {
+			length = int64(len(first))
+		}
 	}
-	x.allowWrite()
-	x.WriteHeader(a.Status)
-	buf := first[:cap(first)]
+	x.writeHead(a.Status, length)
 	for len(first) > 0 {
 		if _, err := x.Write(first); err != nil {
 			x.clientGone(err)
@@ -161,7 +168,7 @@ func hasBody(method string, status int) bool {
 // deliverRelayed sends an answer of which more is to come: one goroutine takes
 // it from the worker, this one gives it to the client.
 func (x *exchange) deliverRelayed(a *answer, first []byte) {
-	ctx := x.r.Context()
+	ctx := x.context()
 	b := x.d.g.room.New(x.gen.limits.relay)
 	var filling sync.WaitGroup
 	filling.Go(func() {
@@ -180,8 +187,7 @@ func (x *exchange) deliverRelayed(a *answer, first []byte) {
 			x.d.g.log.Warn("no room in a temporary file: the worker had to wait for the client", "request", x.id, "err", err)
 		}
 	}()
-	x.allowWrite()
-	x.WriteHeader(a.Status)
+	x.writeHead(a.Status, a.ContentLength)
 	whole = x.pump(b, first)
 }
 
@@ -195,14 +201,13 @@ func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
 			return false
 		}
 		if b.Empty() {
-			if err := x.flush(); err != nil {
+			if err := x.s.Flush(); err != nil {
 				x.clientGone(err)
 				return false
 			}
 		}
 		var err error
-		if p, err = b.Next(x.r.Context()); err == io.EOF {
-			x.allowWrite() // for the end of the coding, which net/http writes
+		if p, err = b.Next(x.context()); err == io.EOF {
 			return true
 		} else if err != nil {
 			x.fail(upstreamFailure(err))
@@ -215,8 +220,8 @@ func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
 // more from the worker than the client does.
 func (x *exchange) copyInPace(a *answer) {
 	defer a.close()
-	x.WriteHeader(a.Status)
-	if err := x.flush(); err != nil {
+	x.writeHead(a.Status, a.ContentLength)
+	if err := x.s.Flush(); err != nil {
 		x.clientGone(err)
 		return
 	}
@@ -229,13 +234,12 @@ func (x *exchange) copyInPace(a *answer) {
 				x.clientGone(err)
 				return
 			}
-			if err := x.flush(); err != nil {
+			if err := x.s.Flush(); err != nil {
 				x.clientGone(err)
 				return
 			}
 		}
 		if err == io.EOF {
-			x.allowWrite() // for the end of the coding, which net/http writes
 			return
 		} else if err != nil {
 			x.fail(upstreamFailure(err))

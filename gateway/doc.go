@@ -26,7 +26,7 @@
 // host that the app knows: the first that a site lists which passes to the pool, or
 // else the asked name (ask.go, askpool.go).
 //
-// Limits: HTTP/1.1 and HTTP/2 are those of net/http, HTTP/3 that of quic-go. A
+// Limits: HTTP/1.1 and HTTP/2 are spoken by gateway/h1 and gateway/h2, HTTP/3 by quic-go. A
 // reason phrase of the worker's is not passed on; an absolute-form target wins
 // over a Host field that differs (RFC 9112, 3.2.2) where other disagreements are
 // refused; there is no extended CONNECT.

@@ -2,71 +2,57 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
+	"headgate/gateway/h1"
+	"headgate/gateway/h2"
+	"headgate/gateway/h3"
 )
 
-// door is one address of the gateway: its sockets, and the servers that speak
-// HTTP/1.1, HTTP/2 and HTTP/3 on them. Sockets and connections outlive reloads;
-// the servers are replaced for new connections when their settings change.
+// door is one address of the gateway: its sockets, and the engines that speak
+// HTTP/1.1, HTTP/2 and HTTP/3 on them. Sockets and connections outlive reloads.
 type door struct {
 	g       *Gateway
 	address string // as configured
 	secure  bool
 	port    string // the local port, decimal
 
-	tcp  net.Listener
-	udp  *quic.Transport     // nil without HTTP/3; Gateway.reloading guards it
-	quic *quic.EarlyListener // nil when there is none that accepts; likewise
+	tcp net.Listener
+	h1  *h1.Server
+	h2  *h2.Server
+	h3  *h3.Server // accepts nothing when HTTP/3 is off
 
-	servers atomic.Pointer[servers]
-	alt     altSvc
+	settings atomic.Pointer[settings]
+	shaking  handshakes
+	alt      altSvc
 
 	closed    chan struct{} // closed when the door stops accepting
 	closeOnce sync.Once
 	accepting sync.WaitGroup
-	serving   sync.WaitGroup // every server that was ever current
+	serving   sync.WaitGroup // every connection
 
-	mu  sync.Mutex // guards the fields below
-	all []*servers
-
-	open, accepted     atomic.Int64 // TCP connections
-	openUDP, acceptUDP atomic.Int64 // QUIC connections
-	streams            atomic.Int64 // HTTP/3 requests
+	open, accepted atomic.Int64 // TCP connections
 }
 
-// serverSettings are what a server cannot change while it runs. They are compared.
-type serverSettings struct {
-	headBytes     int
-	headerTimeout time.Duration
-	idleTimeout   time.Duration
-}
-
-// servers speak HTTP on the connections of one door, all with the same settings.
-type servers struct {
-	settings serverSettings
-	conns    chan net.Conn // what the door accepts
-	done     chan struct{} // closed when conns gets no more
-	endOnce  sync.Once
-	http     *http.Server
-	h3       *http3.Server
+// settings are what engines need of the configuration.
+type settings struct {
+	headBytes, fields          int
+	headerTimeout, idleTimeout time.Duration
 }
 
 // maxStreams bounds the requests at once on one h2 or h3 connection.
 const maxStreams = 128
 
-// headSlack is what a server reads of a head beyond the limits, so that the
-// gateway itself can answer with its page which field was too big.
-const headSlack = 64 << 10
+// headSlack and fieldSlack are what an engine reads of a head beyond the limits,
+// so that the gateway itself can answer which field was too big.
+const (
+	headSlack  = 64 << 10
+	fieldSlack = 400
+)
 
 func (d *door) scheme() string {
 	if d.secure {
@@ -75,105 +61,19 @@ func (d *door) scheme() string {
 	return "http"
 }
 
-// peer returns the address of the other end of the request's connection.
-func (d *door) peer(r *http.Request) netip.AddrPort {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.AddrPort{} // not an IP socket: nobody in particular
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+// configure sets what holds for the next request of every connection.
+func (d *door) configure(s settings) {
+	d.settings.Store(&s)
+	head, fields := s.headBytes+headSlack, s.fields+fieldSlack
+	d.h1.Configure(h1.Settings{HeadBytes: head, Fields: fields, HeaderTimeout: s.headerTimeout, IdleTimeout: s.idleTimeout})
+	d.h2.Configure(h2.Settings{HeadBytes: head, Fields: fields, HeaderTimeout: s.headerTimeout, IdleTimeout: s.idleTimeout, MaxStreams: maxStreams})
+	d.h3.Configure(h3.Settings{HeadBytes: head, Fields: fields, IdleTimeout: s.idleTimeout, MaxStreams: maxStreams})
 }
-
-// configure makes the servers for new connections have the given settings.
-func (d *door) configure(s serverSettings) {
-	if cur := d.servers.Load(); cur != nil && cur.settings == s {
-		return
-	}
-	sv := d.newServers(s)
-	d.mu.Lock()
-	d.all = append(d.all, sv)
-	d.mu.Unlock()
-	d.serving.Go(func() { sv.http.Serve(sv) }) // ends when conns gets no more
-	if old := d.servers.Swap(sv); old != nil {
-		old.end() // its connections go on
-	}
-}
-
-func (d *door) newServers(s serverSettings) *servers {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(d.secure)
-	protocols.SetUnencryptedHTTP2(!d.secure)
-	sv := &servers{settings: s, conns: make(chan net.Conn), done: make(chan struct{})}
-	sv.http = &http.Server{
-		Handler:                      d,
-		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            s.headerTimeout,
-		IdleTimeout:                  s.idleTimeout,
-		MaxHeaderBytes:               s.headBytes + headSlack,
-		Protocols:                    protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 256 << 10, WriteByteTimeout: s.idleTimeout},
-		ConnState:                    d.countConn,
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			if !d.secure {
-				return ctx
-			}
-			return withConnection(ctx)
-		},
-		ErrorLog: d.g.httpLog,
-	}
-	sv.h3 = &http3.Server{
-		Handler:        d,
-		MaxHeaderBytes: s.headBytes + headSlack,
-		IdleTimeout:    s.idleTimeout,
-		Logger:         d.g.h3Log,
-	}
-	return sv
-}
-
-func (d *door) countConn(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		d.open.Add(1)
-		d.accepted.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		d.open.Add(-1)
-	}
-}
-
-// Accept implements net.Listener for the http.Server.
-func (s *servers) Accept() (net.Conn, error) {
-	select {
-	case c := <-s.conns:
-		return c, nil
-	case <-s.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener; the door closes the socket.
-func (s *servers) Close() error { return nil }
-
-// Addr implements net.Listener.
-func (s *servers) Addr() net.Addr { return &net.TCPAddr{} }
 
 // start accepts connections until stopAccepting.
 func (d *door) start() {
 	d.accepting.Go(d.acceptTCP)
-	if d.quic != nil {
-		d.startQUIC()
-	}
-}
-
-func (d *door) startQUIC() {
-	l := d.quic
-	d.accepting.Go(func() { d.acceptQUIC(l) })
-}
-
-// stopQUIC takes no new HTTP/3 connections; those there are go on.
-func (d *door) stopQUIC() {
-	d.quic.Close()
-	d.quic = nil
+	d.h3.Start()
 }
 
 func (d *door) acceptTCP() {
@@ -183,7 +83,8 @@ func (d *door) acceptTCP() {
 		switch {
 		case err == nil:
 			pause = 0
-			d.hand(c)
+			d.accepted.Add(1)
+			d.serving.Go(func() { d.serve(c) })
 			continue
 		case errors.Is(err, net.ErrClosed), isTimeout(err): // stopAccepting
 			return
@@ -194,36 +95,6 @@ func (d *door) acceptTCP() {
 		case <-time.After(pause):
 		case <-d.closed:
 		}
-	}
-}
-
-// hand gives c to the servers of the moment.
-func (d *door) hand(c net.Conn) {
-	if d.secure {
-		c = tls.Server(c, d.g.tlsConfig)
-	}
-	for {
-		sv := d.servers.Load()
-		select {
-		case sv.conns <- c:
-			return
-		case <-sv.done: // replaced just now
-		}
-	}
-}
-
-func (d *door) acceptQUIC(l *quic.EarlyListener) {
-	for {
-		c, err := l.Accept(context.Background())
-		if err != nil {
-			return // closed
-		}
-		d.acceptUDP.Add(1)
-		d.openUDP.Add(1)
-		d.serving.Go(func() {
-			defer d.openUDP.Add(-1)
-			d.servers.Load().h3.ServeQUICConn(c) // why a connection ended is the client's business
-		})
 	}
 }
 
@@ -238,12 +109,9 @@ func (d *door) stopAccepting() {
 	} else {
 		d.tcp.Close()
 	}
-	if d.quic != nil {
-		d.stopQUIC()
-	}
+	d.h3.StopAccepting()
 	d.accepting.Wait()
 	d.tcp.Close()
-	d.servers.Load().end()
 }
 
 // acceptLast is how long a door that closes still takes connections.
@@ -253,75 +121,28 @@ const acceptLast = 100 * time.Millisecond
 // connections that are idle. It returns ctx's error when that is not done in time.
 func (d *door) shutdown(ctx context.Context) error {
 	var wg sync.WaitGroup
-	errs := make(chan error, 2*len(d.all))
-	for _, sv := range d.all {
-		wg.Go(func() { errs <- sv.http.Shutdown(ctx) })
-		wg.Go(func() { errs <- d.shutdownQUIC(ctx, sv.h3) })
+	var one, two, three error
+	shut := func() {
+		wg.Go(func() { one = d.h1.Shutdown(ctx) })
+		wg.Go(func() { two = d.h2.Shutdown(ctx) })
 	}
+	wg.Go(func() { three = d.h3.Shutdown(ctx) })
+	shut()
+	d.shaking.wait(ctx)
 	wg.Wait()
-	close(errs)
-	var all []error
-	for err := range errs {
-		all = append(all, err)
-	}
-	return errors.Join(all...)
+	shut() // of those whose handshakes were under way
+	wg.Wait()
+	return errors.Join(one, two, three)
 }
-
-// shutdownQUIC says GOAWAY and ends when no request is left. http3's own
-// Shutdown also waits for clients to close, and a browser keeps its connection.
-func (d *door) shutdownQUIC(ctx context.Context, s *http3.Server) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(ctx) }()
-	tick := time.NewTicker(lastPackets / 4)
-	defer tick.Stop()
-	idleSince := time.Now()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case now := <-tick.C:
-			if d.streams.Load() > 0 {
-				idleSince = now
-			} else if now.Sub(idleSince) > lastPackets {
-				cancel() // closes the connections
-				<-done
-				return nil
-			}
-		}
-	}
-}
-
-// lastPackets is how long a QUIC connection without requests stays open for what
-// is still on the wire.
-const lastPackets = time.Second
 
 // close ends everything at once and returns after the last goroutine.
 func (d *door) close() {
 	d.closeOnce.Do(func() { close(d.closed) })
 	d.tcp.Close()
-	if d.quic != nil {
-		d.quic.Close()
-	}
 	d.accepting.Wait()
-	for _, sv := range d.all {
-		sv.end()
-		sv.http.Close()
-		sv.h3.Close()
-	}
-	d.closeUDP()
+	d.shaking.end()
+	d.h1.Close()
+	d.h2.Close()
+	d.h3.Close()
 	d.serving.Wait()
 }
-
-// closeUDP closes the socket of HTTP/3 and every connection on it.
-func (d *door) closeUDP() {
-	if d.udp != nil {
-		d.udp.Close()
-		d.udp.Conn.Close()
-		d.udp, d.quic = nil, nil
-	}
-}
-
-// end makes the http.Server's Serve return.
-func (s *servers) end() { s.endOnce.Do(func() { close(s.done) }) }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -9,19 +11,22 @@ import (
 	"headgate/gateway/accesslog"
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
+	"headgate/gateway/wire"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
 
 // exchange is one request on its way through the gateway, and all that is known
 // of it: what was decided once, what the access log will say, what has been
-// sent. Its goroutine owns it; it is recycled when the handler returns.
+// sent. Its goroutine owns it; it is recycled when Serve returns.
 type exchange struct {
-	d   *door
-	gen *generation
-	w   http.ResponseWriter
-	r   *http.Request
-	rc  *http.ResponseController
+	d    *door // nil: it is a question of the gateway's own
+	conn *connection
+	gen  *generation
+	s    wire.Stream
+	r    *wire.Request
+	ctx  context.Context // see context
+	tls  *tls.ConnectionState
 
 	site  *site
 	route *route
@@ -41,109 +46,74 @@ type exchange struct {
 	body    requestBody
 	asked   upstream.Request[*backend] // what the pool knows of it
 	wait    wait                       // for slots
+	ans     answer                     // of the member that is asked
+	out     wire.Fields                // the header of the answer
 	entry   accesslog.Entry
-	started bool // the head of the response is out
-	cut     bool // the response must not end cleanly
+	started bool // the head of the answer is out
+	cut     bool // the answer must not end cleanly
 	failure string
 
-	onInterim func(int, http.Header) // is interim; made once, for all the requests that x serves
+	onInterim func(int, []uwsgi.Field) // is interim; made once, for all the requests that x serves
 }
-
-var _ http.ResponseWriter = (*exchange)(nil)
 
 // exchanges recycles exchanges: they are large, and a request has one.
 type exchanges struct{ pool sync.Pool }
 
-func (p *exchanges) get(d *door, gen *generation, w http.ResponseWriter, r *http.Request) *exchange {
+func (p *exchanges) get(c *connection, gen *generation, s wire.Stream, r *wire.Request) *exchange {
 	x, _ := p.pool.Get().(*exchange)
 	if x == nil {
 		x = new(exchange)
 		x.onInterim = x.interim
 	}
-	x.d, x.gen, x.w, x.r = d, gen, w, r
-	x.rc = http.NewResponseController(w)
+	x.d, x.conn, x.gen, x.s, x.r, x.tls = c.d, c, gen, s, r, c.tls
 	x.site, x.route = gen.nobody, gen.unrouted
 	x.entry.Time = time.Now()
 	return x
 }
 
+// put takes x back. What it keeps is memory, and nothing that it says.
 func (p *exchanges) put(x *exchange) {
-	*x = exchange{onInterim: x.onInterim}
+	clear(x.out)
+	*x = exchange{onInterim: x.onInterim, out: x.out[:0]}
 	p.pool.Put(x)
 }
 
-// Header returns the header that WriteHeader will send.
-func (x *exchange) Header() http.Header { return x.w.Header() }
+// context ends when nobody waits for the answer any more.
+func (x *exchange) context() context.Context {
+	if x.ctx == nil {
+		x.ctx = x.s.Context()
+	}
+	return x.ctx
+}
 
-// WriteHeader sends the head of the response, once; a 1xx may come before it.
-func (x *exchange) WriteHeader(status int) {
+// writeHead begins the final answer, once, with the header x.out. The length is
+// that of the body, -1 if only its end tells.
+func (x *exchange) writeHead(status int, length int64) {
 	if x.started {
 		return
 	}
-	if status >= 200 {
-		x.started = true
-		x.entry.Status = status
-		x.finalHeader()
-		x.limitDrain()
+	x.started = true
+	x.entry.Status = status
+	if x.d.secure && x.gen.h3 && x.r.Major < 3 && !x.out.Has("Alt-Svc") {
+		x.out.Add("Alt-Svc", x.d.alt.header(x.host))
 	}
-	x.w.WriteHeader(status)
+	if x.r.Major == 1 && x.d.g.draining.Load() {
+		x.s.CloseAfter()
+	}
+	x.s.WriteHead(status, x.out, length)
 }
 
-// finalHeader completes the head of the final response.
-func (x *exchange) finalHeader() {
-	h := x.w.Header()
-	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // the worker's word: no guess from the bytes
-	}
-	if x.d.secure && x.r.ProtoMajor < 3 {
-		if x.gen.h3 {
-			h["Alt-Svc"] = x.d.alt.header(x.host)
-		}
-	}
-	if x.r.ProtoMajor == 1 && (x.body.unread() || x.d.g.draining.Load()) { // the rest of a body must not be read as a request
-		h["Connection"] = connectionClose
-	}
-}
-
-var connectionClose = []string{"close"}
-
-// Write sends bytes of the response's body and gives the client the configured
-// time to take some of them.
+// Write sends bytes of the answer's body.
 func (x *exchange) Write(p []byte) (int, error) {
-	x.allowWrite()
-	n, err := x.w.Write(p)
+	n, err := x.s.Write(p)
 	x.entry.BytesOut += int64(n)
 	return n, err
-}
-
-// allowWrite gives the client from now on the configured time for the next write.
-func (x *exchange) allowWrite() {
-	if t := x.route.writeIdle; t > 0 {
-		x.rc.SetWriteDeadline(time.Now().Add(t)) // a connection without deadlines has been hijacked
-	}
-}
-
-// flush sends what is buffered and then lets the connection rest without a
-// deadline: nothing is owed to the client until the worker says more.
-func (x *exchange) flush() error {
-	err := x.rc.Flush()
-	x.restWrite()
-	return err
-}
-
-// restWrite ends the time for a write. HTTP/1.1 needs that not, and saves it:
-// there the deadline counts only while somebody writes.
-func (x *exchange) restWrite() {
-	if x.r.ProtoMajor > 1 && x.route.writeIdle > 0 {
-		x.rc.SetWriteDeadline(time.Time{}) // a stream is reset by its deadline even when nobody writes
-	}
 }
 
 // finish counts and logs the exchange when all is sent.
 func (x *exchange) finish() {
 	e := &x.entry
 	e.Duration = time.Since(e.Time)
-	x.endStream()
 	x.body.close()
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()
@@ -162,11 +132,30 @@ func (x *exchange) describe() {
 	e.RequestID = x.id
 	e.TraceID = x.span.TraceID()
 	e.Client = x.client.Addr()
-	e.Proto = x.r.Proto
+	e.Proto = x.r.Proto()
 	e.Method = x.r.Method
 	e.Host = x.host
 	e.Path = x.path
 	e.Site = x.site.name
 	e.Retries = max(x.asked.Attempts()-1, 0)
 	e.Aborted = x.cut
+}
+
+// respondWith is an answer that needs no worker.
+type respondWith struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (a respondWith) serve(x *exchange) {
+	if !hasBody("", a.status) {
+		x.writeHead(a.status, -1)
+		return
+	}
+	x.out.Add("Content-Type", a.contentType)
+	x.writeHead(a.status, int64(len(a.body)))
+	if x.r.Method != http.MethodHead {
+		x.Write(a.body) // a client that has gone needs no answer
+	}
 }

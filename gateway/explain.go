@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"headgate/gateway/config"
+	"headgate/gateway/wire"
 	"headgate/routing"
 	"headgate/upstream/origin"
 	"headgate/upstream/uwsgi"
@@ -66,16 +67,12 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 		return nil, err
 	}
 	defer gen.change.Discard()
-	r, secure, err := explainRequest(method, target, headers)
+	r, err := explainRequest(method, target, headers)
 	if err != nil {
 		return nil, err
 	}
-	d := &door{g: g, secure: secure, port: map[bool]string{true: "443", false: "80"}[secure]}
-	if p := r.URL.Port(); p != "" {
-		d.port = p
-	}
-	rec := &recorder{header: make(http.Header)}
-	x := g.exchanges.get(d, gen, rec, r)
+	rec := &recorder{}
+	x := g.exchanges.get(explainConnection(g, r), gen, rec, r)
 	e := &Explanation{}
 	f := x.enter()
 	e.Site, e.Route = x.site.name, x.route.name
@@ -87,7 +84,7 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 	pass, ok := x.route.action.(*passTo)
 	if !ok {
 		x.route.action.serve(x)
-		e.Status, e.Location = rec.status, rec.header.Get("Location")
+		e.Status, e.Location = rec.status, rec.fields.Get("Location")
 		return e, nil
 	}
 	return e, e.describe(x, pass)
@@ -101,12 +98,12 @@ func (e *Explanation) describe(x *exchange, pass *passTo) error {
 	for _, m := range c.Members {
 		e.Members = append(e.Members, m.Address)
 	}
-	if x.site.auth != nil && x.r.TLS != nil {
+	if x.site.auth != nil && x.tls != nil {
 		sample, err := sampleClient()
 		if err != nil {
 			return err
 		}
-		x.r.TLS.PeerCertificates, x.r.TLS.VerifiedChains = sample, [][]*x509.Certificate{sample}
+		x.tls.PeerCertificates, x.tls.VerifiedChains = sample, [][]*x509.Certificate{sample}
 	}
 	x.describeRequest()
 	if c.SpeaksHTTP() {
@@ -168,13 +165,14 @@ func sampleClient() ([]*x509.Certificate, error) {
 	return []*x509.Certificate{cert}, err
 }
 
-func explainRequest(method, target string, headers []string) (r *http.Request, secure bool, err error) {
+// explainRequest makes the request that a client would send by HTTP/1.1.
+func explainRequest(method, target string, headers []string) (*wire.Request, error) {
 	scheme, rest, ok := strings.Cut(target, "://")
 	if !ok || scheme != "http" && scheme != "https" {
-		return nil, false, fmt.Errorf("%q is not an address: write it like https://shop.example.com/path", target)
+		return nil, fmt.Errorf("%q is not an address: write it like https://shop.example.com/path", target)
 	}
 	if _, err := http.NewRequest(method, "http://x/", nil); err != nil {
-		return nil, false, fmt.Errorf("%q is not a method: write it like GET", method)
+		return nil, fmt.Errorf("%q is not a method: write it like GET", method)
 	}
 	i := strings.IndexAny(rest, "/?")
 	uri := "/"
@@ -186,27 +184,34 @@ func explainRequest(method, target string, headers []string) (r *http.Request, s
 		}
 	}
 	if host == "" {
-		return nil, false, fmt.Errorf("%q names no host", target)
+		return nil, fmt.Errorf("%q names no host", target)
 	}
-	r = &http.Request{
-		Method: method, RequestURI: uri, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header), RemoteAddr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 50000).String(),
-		Body: http.NoBody, URL: &url.URL{Host: host},
-	}
+	r := &wire.Request{Method: method, Target: uri, Host: host, Scheme: scheme, Major: 1, Minor: 1}
 	for _, line := range headers {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
-			return nil, false, fmt.Errorf("%q is not a header: write it like \"Accept: text/html\"", line)
+			return nil, fmt.Errorf("%q is not a header: write it like \"Accept: text/html\"", line)
 		}
-		r.Header.Add(name, strings.TrimSpace(value))
+		r.Fields.Add(http.CanonicalHeaderKey(name), strings.TrimSpace(value))
 	}
-	if scheme == "https" {
-		r.TLS = &tls.ConnectionState{ServerName: host} // of a connection that was made for it
-		if name, _, err := routing.NormalizeHost(host); err == nil {
-			r.TLS.ServerName = name
+	return r, nil
+}
+
+// explainConnection is one that was made for r.
+func explainConnection(g *Gateway, r *wire.Request) *connection {
+	d := &door{g: g, secure: r.Scheme == "https", port: "80"}
+	var state *tls.ConnectionState
+	if d.secure {
+		d.port = "443"
+		state = &tls.ConnectionState{ServerName: r.Host}
+		if name, _, err := routing.NormalizeHost(r.Host); err == nil {
+			state.ServerName = name
 		}
 	}
-	return r, scheme == "https", nil
+	if u := (&url.URL{Host: r.Host}); u.Port() != "" {
+		d.port = u.Port()
+	}
+	return d.newConnection(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 50000), netip.AddrPort{}, state)
 }
 
 // String returns the explanation for people.
@@ -246,15 +251,16 @@ func (e *Explanation) String() string {
 
 // recorder takes the answer that a route gives without a worker.
 type recorder struct {
-	header http.Header
-	status int
+	wire.Stream // nothing else of it is asked for
+	fields      wire.Fields
+	status      int
 }
 
-// Header implements http.ResponseWriter.
-func (r *recorder) Header() http.Header { return r.header }
+// WriteHead implements wire.Stream.
+func (r *recorder) WriteHead(status int, f wire.Fields, _ int64) { r.status, r.fields = status, f }
 
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) { r.status = status }
-
-// Write implements http.ResponseWriter.
+// Write implements wire.Stream.
 func (r *recorder) Write(p []byte) (int, error) { return len(p), nil }
+
+// CloseAfter implements wire.Stream.
+func (r *recorder) CloseAfter() {}

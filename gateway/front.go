@@ -1,38 +1,34 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
+	"headgate/gateway/wire"
 	"headgate/routing"
 	"headgate/tls/certs"
 )
 
-// ServeHTTP is the way of every request, whatever its protocol: the generation
-// is taken once; limits, target, host and client are decided once; then the
-// route that matches first answers.
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g := d.g
+// Serve is the way of every request, whatever its protocol: the generation is
+// taken once; limits, target, host and client are decided once; then the route
+// that matches first answers.
+func (c *connection) Serve(s wire.Stream, r *wire.Request) {
+	g := c.d.g
 	g.running.Add(1)
 	defer g.running.Add(-1)
-	if r.ProtoMajor == 3 {
-		d.streams.Add(1)
-		defer d.streams.Add(-1)
-	}
-	gen := g.current.Load()
-	x := g.exchanges.get(d, gen, w, r)
+	x := g.exchanges.get(c, g.current.Load(), s, r)
 	defer x.leave()
 	f := x.enter()
 	if g.tracer != nil {
 		x.startSpan()
 	}
+	s.SetWriteTimeout(x.route.writeIdle)
 	if f != nil {
 		x.fail(f)
 		return
@@ -41,60 +37,40 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (x *exchange) startSpan() {
-	h := x.r.Header
+	h := x.r.Fields
 	x.span = x.d.g.tracer.Start(tracing.Request{
-		Traceparent: h.Get("Traceparent"), Tracestate: strings.Join(h["Tracestate"], ","),
+		Traceparent: h.Get("Traceparent"), Tracestate: strings.Join(slices.Collect(h.Values("Tracestate")), ","),
 		Start: x.entry.Time, Method: x.r.Method, Scheme: x.scheme, Host: x.host, Path: x.path,
-		Proto: x.r.Proto, Client: x.client.Addr(), UserAgent: h.Get("User-Agent"),
+		Proto: x.r.Proto(), Client: x.client.Addr(), UserAgent: h.Get("User-Agent"),
 	})
 	x.span.SetRoute(x.site.name, x.route.name)
 }
 
-// leave ends the exchange and turns a panic of ours into a clear answer. The
-// panic http.ErrAbortHandler goes on: it is how net/http and http3 are told to
-// cut a response.
+// leave ends the exchange and turns a panic of ours into a clear answer.
 func (x *exchange) leave() {
-	p := recover()
-	if p != nil && p != http.ErrAbortHandler {
+	if p := recover(); p != nil {
 		x.d.g.log.Error("panic while serving", "panic", fmt.Sprint(p), "request", x.id, "stack", string(debug.Stack()))
 		x.cut = x.started
 		if !x.started {
 			x.fail(&failure{status: http.StatusInternalServerError, cause: "headgate failed while it served this request", cure: "please report it with the log line of this request", kind: "panic"})
 		}
 	}
-	cut := x.cut
-	if cut && !x.r.ProtoAtLeast(1, 1) {
-		x.reset()
+	if x.cut {
+		x.s.Abort()
 	}
 	x.finish()
 	x.d.g.exchanges.put(x)
-	if cut {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// reset ends the connection of an HTTP/1.0 client so that it notices: it takes
-// an orderly end for the end of the answer.
-func (x *exchange) reset() {
-	c, _, err := x.rc.Hijack()
-	if err != nil {
-		return // a tunnel: it is closed already
-	}
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn() // without close_notify
-	}
-	if t, ok := c.(*net.TCPConn); ok {
-		t.SetLinger(0) // it is cut either way
-	}
-	c.Close()
 }
 
 // enter decides everything about the request that does not depend on its route,
 // and then the route. It returns why the request is refused, or nil.
 func (x *exchange) enter() *failure {
-	x.id = requestID(x.r)
-	x.client = x.d.peer(x.r)
+	x.id = requestID(x.r.Fields)
+	x.client = x.conn.peer.Addr()
 	x.scheme, x.host = x.d.scheme(), x.r.Host
+	if r := x.r.Refusal; r != nil {
+		return &failure{status: r.Status, kind: r.Kind, cause: r.Cause, cure: r.Cure, close: true}
+	}
 	if f := x.checkMethod(); f != nil {
 		return f
 	}
@@ -128,25 +104,25 @@ func (x *exchange) checkMethod() *failure {
 // checkHead holds the head of the request against the limits.
 func (x *exchange) checkHead() *failure {
 	l := &x.gen.limits
-	if n := len(x.r.RequestURI); n > l.uriBytes {
+	if n := len(x.r.Target); n > l.uriBytes {
 		return &failure{
 			status: http.StatusRequestURITooLong, kind: "uri_bytes",
 			cause: fmt.Sprintf("the address has %d bytes; the limit is %d", n, l.uriBytes),
 			cure:  "send long data in the body, or raise limits.uri_bytes",
 		}
 	}
-	var fields, size, biggest int
+	fields := len(x.r.Fields)
+	var size, biggest int
 	var name string
-	for k, values := range x.r.Header {
-		for _, v := range values {
-			n := len(k) + len(v)
-			if n > biggest {
-				biggest, name = n, k
-			}
-			size += n
-			fields++
+	for i := range x.r.Fields {
+		f := &x.r.Fields[i]
+		n := len(f.Name) + len(f.Value)
+		if n > biggest {
+			biggest, name = n, f.Name
 		}
+		size += n
 	}
+	name = http.CanonicalHeaderKey(name)
 	switch {
 	case size > l.headerBytes:
 		return &failure{
@@ -166,13 +142,10 @@ func (x *exchange) checkHead() *failure {
 
 // decideTarget takes the request target apart and decides the one canonical path.
 func (x *exchange) decideTarget() *failure {
-	target := x.r.RequestURI
+	target := x.r.Target
 	if target == "*" && x.r.Method == http.MethodOptions {
 		x.path = "*"
 		return nil
-	}
-	if !strings.HasPrefix(target, "/") && x.r.ProtoMajor == 1 {
-		target = afterAuthority(target)
 	}
 	raw, query, _ := strings.Cut(target, "?")
 	path, err := routing.CanonicalPath(raw)
@@ -184,35 +157,17 @@ func (x *exchange) decideTarget() *failure {
 	return nil
 }
 
-// afterAuthority returns path and query of a target in absolute form (RFC 9112,
-// 3.2.2), from which net/http has taken the host, and any other target as it is:
-// CanonicalPath refuses it.
-func afterAuthority(target string) string {
-	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return target
-	}
-	i := strings.IndexAny(rest, "/?")
-	switch {
-	case rest == "", i == 0: // no host: not valid (RFC 9110, 4.2.1)
-		return target
-	case i < 0:
-		return "/"
-	case rest[i] == '?':
-		return "/" + rest[i:]
-	}
-	return rest[i:]
-}
-
 // decideHost decides who the client is and which host it asked for.
 func (x *exchange) decideHost() *failure {
 	r := x.r
-	if h, ok := r.Header["Host"]; ok && (len(h) != 1 || !strings.EqualFold(h[0], r.Host)) {
-		return badHost(fmt.Sprintf("the Host field %q and the authority %q do not agree", strings.Join(h, ", "), r.Host))
+	for h := range r.Fields.Values("Host") {
+		if !strings.EqualFold(h, r.Host) {
+			return badHost(fmt.Sprintf("the Host field %q and the authority %q do not agree", h, r.Host))
+		}
 	}
-	x.fwd = forwarded.Resolve(x.gen.trust, x.client, x.d.secure, r.Header, r.Host)
+	x.fwd = forwarded.Resolve(x.gen.trust, x.conn.peer, x.d.secure, r.Fields, r.Host)
 	x.client, x.scheme, x.host = x.fwd.Client, x.fwd.Scheme, x.fwd.Host
-	if x.host == "" && !r.ProtoAtLeast(1, 1) { // HTTP/1.0 knows no Host
+	if x.host == "" && !r.Interims() { // HTTP/1.0 knows no Host
 		return nil
 	}
 	name, _, err := routing.NormalizeHost(x.host)
@@ -273,8 +228,8 @@ func (x *exchange) decideRoute() *failure {
 // certificates of their own. A client that shares connections between hosts (RFC
 // 9113, 9.1.1) asks again on another one.
 func (x *exchange) checkConnection() *failure {
-	tls := x.r.TLS
-	if tls == nil && x.d.secure { // net/http's word for ":scheme: http" on a TLS connection
+	tls := x.tls
+	if x.d.secure && x.r.Major > 1 && x.r.Scheme != "https" {
 		return &failure{status: http.StatusBadRequest, kind: "scheme", cause: "the scheme of the request is not https, and the connection is"}
 	}
 	if tls == nil {

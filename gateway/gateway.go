@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"headgate/gateway/accesslog"
 	"headgate/gateway/config"
 	"headgate/gateway/relay"
+	"headgate/gateway/socket"
 	"headgate/gateway/stats"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
@@ -49,8 +49,7 @@ type Gateway struct {
 	log     *slog.Logger
 	access  *accesslog.Log
 	tracer  *tracing.Tracer
-	httpLog *log.Logger
-	h3Log   *slog.Logger
+	engines *slog.Logger // for what clients do wrong: debug
 
 	certs     *certs.Store
 	asks      *asks
@@ -60,6 +59,7 @@ type Gateway struct {
 	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
 	room      *relay.Room        // for answers that wait for their clients
 	buffers   buffers
+	hangups   socket.Hangups // of clients that wait
 	exchanges exchanges
 	failures  failureLog
 	tunnels   tunnels
@@ -98,8 +98,7 @@ func New(s Setup) *Gateway {
 	g := &Gateway{
 		load: s.Load, version: s.Version, source: s.Config,
 		log: s.Log, access: s.Access, tracer: s.Tracer,
-		httpLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-		h3Log:    slog.New(quieter{s.Log.Handler()}),
+		engines:  slog.New(quieter{s.Log.Handler()}),
 		certs:    certs.New(certs.Setup{Storage: s.Storage, ACME: s.ACME, Log: s.Log}),
 		asks:     newAsks(s.Log),
 		counters: stats.NewCounters(),
@@ -141,6 +140,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer end()
 	wg.Go(func() { g.certs.Run(background) }) // ends with its context only
 	wg.Go(func() { g.pools.Run(background) }) // likewise
+	wg.Go(func() {
+		if err := g.hangups.Run(background); err != nil {
+			g.log.Error("clients that go away are noticed only when they get their answers", "err", err)
+		}
+	})
 
 	g.state.Store(stats.StateReady)
 	close(g.ready)
@@ -167,11 +171,6 @@ func (g *Gateway) drain() error {
 	wg.Go(func() { g.endWaits(ctx, grace-min(lastWord, grace/10)) })
 	g.reloading.Lock()
 	doors := g.doors
-	for _, d := range doors {
-		if d.quic != nil {
-			d.stopQUIC() // here, because a Snapshot may look at it
-		}
-	}
 	g.reloading.Unlock()
 	each(doors, func(d *door) error { d.stopAccepting(); return nil })
 	g.sayGoodbye(ctx)
@@ -291,9 +290,9 @@ func (g *Gateway) closeDoors() {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	g.waits.endAll() // of some the servers do not notice that their clients are gone
+	g.tunnels.cut()  // doors wait for them
 	each(g.doors, func(d *door) error { d.close(); return nil })
 	g.retiring.Wait()
-	g.tunnels.cut()
 	g.awaitRequests()
 }
 

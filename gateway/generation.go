@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"headgate/gateway/config"
@@ -233,31 +232,8 @@ type redirectTo struct {
 func (a redirectTo) serve(x *exchange) { x.redirect(a.status, a.to) }
 
 func (x *exchange) redirect(status int, to string) {
-	h := x.Header()
-	h.Set("Location", to)
-	h.Set("Content-Length", "0")
-	x.allowWrite()
-	x.WriteHeader(status)
-}
-
-// respondWith is an answer that needs no worker.
-type respondWith struct {
-	status      int
-	contentType string
-	body        []byte
-}
-
-func (a respondWith) serve(x *exchange) {
-	h := x.Header()
-	if hasBody("", a.status) {
-		h.Set("Content-Type", a.contentType)
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
-	}
-	x.allowWrite()
-	x.WriteHeader(a.status)
-	if hasBody(x.r.Method, a.status) {
-		x.Write(a.body) // a client that has gone needs no answer
-	}
+	x.out.Add("Location", to)
+	x.writeHead(status, 0)
 }
 
 // options answers "OPTIONS *", which asks about the server (RFC 9110, 9.3.7).

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net"
 	"syscall"
-	"time"
 
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
+	"headgate/gateway/h1"
+	"headgate/gateway/h2"
+	"headgate/gateway/h3"
+	"headgate/gateway/wire"
 )
 
 // listenOptions is what of the configuration concerns the sockets of one door.
@@ -20,11 +21,14 @@ type listenOptions struct {
 }
 
 // openDoor binds the sockets of one address. Nothing is accepted yet.
-func (g *Gateway) openDoor(o listenOptions, idle time.Duration) (*door, error) {
+func (g *Gateway) openDoor(o listenOptions, s settings) (*door, error) {
 	d := &door{g: g, address: o.address, secure: o.secure, closed: make(chan struct{})}
+	d.h1, d.h2 = h1.NewServer(g.engines), h2.NewServer(g.engines)
+	d.h3 = h3.NewServer(h3.Setup{Log: g.engines, TLS: g.tlsConfig, Handler: d.newQUIC})
+	d.configure(s)
 	var err error
 	for range 3 { // a free TCP port of ":0" may be taken on UDP
-		if err = d.bind(o, idle); err == nil {
+		if err = d.bind(o); err == nil {
 			return d, nil
 		}
 		if _, port, _ := net.SplitHostPort(o.address); port != "0" {
@@ -34,7 +38,12 @@ func (g *Gateway) openDoor(o listenOptions, idle time.Duration) (*door, error) {
 	return nil, listenError(o, err)
 }
 
-func (d *door) bind(o listenOptions, idle time.Duration) error {
+// newQUIC answers the requests of an HTTP/3 connection.
+func (d *door) newQUIC(i h3.ConnInfo) wire.Handler {
+	return d.newConnection(i.Remote, i.Local, i.TLS)
+}
+
+func (d *door) bind(o listenOptions) error {
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
 	lc.SetMultipathTCP(false) // its sockets take no filter, which refuseNew needs
 	tcp, err := lc.Listen(context.Background(), "tcp", o.address)
@@ -50,47 +59,20 @@ func (d *door) bind(o listenOptions, idle time.Duration) error {
 	if !o.http3 {
 		return nil
 	}
-	if err := d.bindUDP(o.address, idle); err != nil {
+	if err := d.listenUDP(o.address); err != nil {
 		tcp.Close()
 		return err
 	}
 	return nil
 }
 
-// bindUDP opens the socket for HTTP/3 on the port that TCP has.
-func (d *door) bindUDP(address string, idle time.Duration) error {
+// listenUDP takes HTTP/3 connections on the port that TCP has.
+func (d *door) listenUDP(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
 	}
-	if d.udp != nil { // it was turned off and is wanted again: its connections go on
-		if d.listenQUIC(idle) == nil {
-			return nil
-		}
-		d.closeUDP()
-	}
-	pc, err := net.ListenPacket("udp", net.JoinHostPort(host, d.port))
-	if err != nil {
-		return err
-	}
-	d.udp = &quic.Transport{Conn: pc, ConnContext: func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
-		return withConnection(ctx), nil
-	}}
-	if err = d.listenQUIC(idle); err != nil {
-		d.closeUDP()
-	}
-	return err
-}
-
-// listenQUIC takes new connections on the socket that is there.
-func (d *door) listenQUIC(idle time.Duration) (err error) {
-	d.quic, err = d.udp.ListenEarly(http3.ConfigureTLSConfig(d.g.tlsConfig), &quic.Config{
-		Allow0RTT:             false, // a replay of early data must not reach a worker
-		MaxIdleTimeout:        idle,
-		MaxIncomingStreams:    maxStreams,
-		MaxIncomingUniStreams: 8, // h3 needs 3
-	})
-	return err
+	return d.h3.Listen(net.JoinHostPort(host, d.port))
 }
 
 // listenError adds the cure to the reasons that operators meet.

@@ -2,14 +2,13 @@ package gateway
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"headgate/gateway/stats"
 	"headgate/gateway/tracing"
+	"headgate/gateway/wire"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
@@ -55,10 +54,7 @@ func (x *exchange) sendFailure(err error) *failure {
 // describeRequest fills in the view of the request that the encoder reads.
 func (x *exchange) describeRequest() {
 	r, q := x.r, &x.req
-	q.Method, q.Proto, q.Scheme = r.Method, r.Proto, x.scheme
-	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
-		q.Proto = "HTTP/1.1" // 1.2 and later are 1.1 with unknown additions
-	}
+	q.Method, q.Proto, q.Scheme = r.Method, r.Proto(), x.scheme
 	q.Host, q.Remote = x.host, x.client
 	q.ServerPort = x.d.port
 	q.ServerName = x.site.serverName
@@ -78,10 +74,10 @@ func (x *exchange) describeRequest() {
 		uwsgi.Var{Key: "HTTP_X_FORWARDED_PROTO", Value: x.scheme},
 		uwsgi.Var{Key: "HTTP_X_FORWARDED_HOST", Value: q.Host},
 	)
-	if r.Header["Forwarded"] != nil {
+	if r.Fields.Has("Forwarded") {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_FORWARDED", Value: x.fwd.Forwarded()})
 	}
-	if r.Header["X-Real-Ip"] != nil {
+	if r.Fields.Has("X-Real-Ip") {
 		q.Extra = append(q.Extra, uwsgi.Var{Key: "HTTP_X_REAL_IP", Value: x.client.Addr().String()})
 	}
 	if x.site.auth != nil {
@@ -96,28 +92,32 @@ func (x *exchange) describeRequest() {
 // trusted proxy may say, what only the gateway itself may, and what
 // describeRequest says itself.
 func (x *exchange) Range(f func(name, value string) bool) {
-	for name, values := range x.r.Header {
-		if !x.fwd.Trusted && strings.HasPrefix(name, "X-Forwarded-") || name == askHeader || name == checkHeader {
+	for i := range x.r.Fields {
+		field := &x.r.Fields[i]
+		if x.withheld(field.Name) {
 			continue
 		}
-		for _, v := range values {
-			if !f(name, v) {
-				return
-			}
+		if !f(field.Name, field.Value) {
+			return
 		}
 	}
+}
+
+// withheld reports whether no member is told of a field of that name.
+func (x *exchange) withheld(name string) bool {
+	const ours, proxies = "X-Headgate-", "X-Forwarded-"
+	if len(name) < len(ours) || name[0]|0x20 != 'x' || name[1] != '-' {
+		return false
+	}
+	return !x.fwd.Trusted && len(name) >= len(proxies) && wire.Same(name[:len(proxies)], proxies) ||
+		wire.Same(name, askHeader) || wire.Same(name, checkHeader)
 }
 
 // localHost returns the address of this machine that the client reached, in the
 // form of a URL's host.
 func (x *exchange) localHost() string {
-	addr, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return "localhost"
-	}
-	local, err := netip.ParseAddrPort(addr.String())
-	switch ip := local.Addr().Unmap().WithZone(""); {
-	case err != nil:
+	switch ip := x.conn.local.Addr().Unmap().WithZone(""); {
+	case !ip.IsValid():
 		return "localhost"
 	case ip.Is6():
 		return "[" + ip.String() + "]"
@@ -129,21 +129,24 @@ func (x *exchange) localHost() string {
 // interim hands on what the worker says before its final answer: 103 alone means
 // something to a client; 100 has been answered when the body was read. HTTP/1.0
 // knows none of them (RFC 9110, 15.2).
-func (x *exchange) interim(status int, header http.Header) {
-	if status != http.StatusEarlyHints || !x.r.ProtoAtLeast(1, 1) {
+func (x *exchange) interim(status int, fields []uwsgi.Field) {
+	if status != http.StatusEarlyHints || !x.r.Interims() {
 		return
 	}
-	if x.r.ProtoMajor == 1 && x.body.unread() && x.r.Header["Expect"] != nil {
+	if x.body.stream != nil && x.r.Fields.Has("Expect") {
 		return // the sender of the body may be writing 100 Continue just now
 	}
-	h := x.Header()
-	for name, values := range header {
-		h[name] = values
+	x.takeFields(fields)
+	_ = x.s.Interim(status, x.out) // a client that has gone is noticed soon enough
+	x.out = x.out[:0]
+}
+
+// takeFields makes the header of an answer that of the member.
+func (x *exchange) takeFields(fields []uwsgi.Field) {
+	x.out = x.out[:0]
+	for i := range fields {
+		x.out = append(x.out, wire.Field(fields[i]))
 	}
-	x.allowWrite()
-	x.WriteHeader(status)
-	x.restWrite()
-	clear(h)
 }
 
 // ask says what the pool must know of the request.
@@ -151,9 +154,7 @@ func (a *passTo) ask(x *exchange) {
 	q := &x.asked
 	q.Client, q.Priority = x.client.Addr(), a.priority
 	if a.pool.cookie != "" {
-		if c, err := x.r.Cookie(a.pool.cookie); err == nil {
-			q.Sticky = c.Value
-		}
+		q.Sticky = cookie(x.r.Fields, a.pool.cookie)
 	}
 	if a.pool.hash != nil {
 		key, err := a.pool.hash.String(x.view())
@@ -194,10 +195,10 @@ func (a *passTo) send(x *exchange) (*answer, error) {
 
 // waitFor is the context in which x waits for slots of the pool.
 func (a *passTo) waitFor(x *exchange) context.Context {
-	if x.d == nil { // it is the gateway's own question, whose handshake a stop ends
-		return x.r.Context()
+	if x.d == nil { // its own context ends when the gateway stops
+		return x.context()
 	}
-	x.wait = wait{Context: x.r.Context(), of: &x.d.g.waits, pool: a.pool}
+	x.wait = wait{Context: x.context(), of: &x.d.g.waits, pool: a.pool}
 	return &x.wait
 }
 
@@ -214,7 +215,8 @@ func (a *passTo) try(wait context.Context, x *exchange) (*answer, error) {
 		a.pool.counters.Fail(stats.FailureNamed(upstreamFailure(err).kind))
 		return nil, err
 	}
-	return a.give(x, &answer{x: x, lease: lease, begun: begun})
+	x.ans = answer{x: x, lease: lease, begun: begun}
+	return a.give(x, &x.ans)
 }
 
 // give gives the request to the member of ans, which it completes.
@@ -231,7 +233,7 @@ func (a *passTo) give(x *exchange, ans *answer) (*answer, error) {
 	}()
 	ans.span = x.span.Begin("worker", ans.begun)
 	x.traceTo(ans.span)
-	resp, err := b.do(x.r.Context(), x)
+	resp, err := b.do(x.context(), x)
 	ended = true
 	if err != nil {
 		now := time.Now()
@@ -245,7 +247,7 @@ func (a *passTo) give(x *exchange, ans *answer) (*answer, error) {
 	}
 	ans.response = resp
 	lease.Answered(resp.Status)
-	a.said.learn(x.r.Method, x.path, x.req.Query, resp.Header)
+	a.said.learn(x.r.Method, x.path, x.req.Query, &x.out)
 	return ans, nil
 }
 
@@ -281,14 +283,17 @@ func (x *exchange) rewind() bool {
 // origin.Request.
 func (x *exchange) upgradeWanted() string {
 	r := x.r
-	up := r.Header["Upgrade"]
-	if len(up) != 1 || !mayTunnel(up[0]) || r.ProtoMajor != 1 || r.ProtoMinor < 1 || x.req.Body != nil {
+	if r.Major != 1 || r.Minor < 1 || x.req.Body != nil {
 		return ""
 	}
-	for _, line := range r.Header["Connection"] {
+	up, ok := r.Fields.Only("Upgrade")
+	if !ok || !mayTunnel(up) {
+		return ""
+	}
+	for line := range r.Fields.Values("Connection") {
 		for token := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
-				return up[0]
+				return up
 			}
 		}
 	}

@@ -93,7 +93,6 @@ func (d *door) is(o listenOptions) bool { return d.address == o.address && d.sec
 type sockets struct {
 	doors []*door
 	udp   []*door // doors that were there and have got HTTP/3
-	bound []*door // of these, the ones whose UDP socket is new
 }
 
 // open binds what c wants and is not open. It reports every address that cannot
@@ -105,23 +104,19 @@ func (g *Gateway) open(c *config.Config) (sockets, error) {
 		i := slices.IndexFunc(g.doors, func(d *door) bool { return d.is(o) })
 		switch {
 		case i < 0:
-			d, err := g.openDoor(o, c.Limits.IdleTimeout)
+			d, err := g.openDoor(o, settingsOf(c))
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			s.doors = append(s.doors, d)
-		case o.http3 && g.doors[i].quic == nil:
+		case o.http3 && !g.doors[i].h3.Accepting():
 			d := g.doors[i]
-			had := d.udp
-			if err := d.bindUDP(o.address, c.Limits.IdleTimeout); err != nil {
+			if err := d.listenUDP(o.address); err != nil {
 				errs = append(errs, listenError(o, err))
 				continue
 			}
 			s.udp = append(s.udp, d)
-			if d.udp != had {
-				s.bound = append(s.bound, d)
-			}
 		}
 	}
 	err := errors.Join(errs...)
@@ -137,16 +132,14 @@ func (s sockets) close() {
 		d.close()
 	}
 	for _, d := range s.udp {
-		d.stopQUIC()
-	}
-	for _, d := range s.bound {
-		d.closeUDP()
+		d.h3.StopAccepting()
 	}
 }
 
-func settings(c *config.Config) serverSettings {
-	return serverSettings{
+func settingsOf(c *config.Config) settings {
+	return settings{
 		headBytes:     int(c.Limits.HeaderBytes + c.Limits.URIBytes),
+		fields:        c.Limits.Headers,
 		headerTimeout: c.Limits.HeaderTimeout,
 		idleTimeout:   c.Limits.IdleTimeout,
 	}
@@ -173,18 +166,18 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	}
 	g.doors = append(stay, opened.doors...)
 	for _, d := range g.doors {
-		d.configure(settings(gen.conf))
+		d.configure(settingsOf(gen.conf))
 	}
 	for _, d := range opened.doors {
 		d.start()
-		g.log.Info("listening", "listener", d.address, "tls", d.secure, "http3", d.quic != nil)
+		g.log.Info("listening", "listener", d.address, "tls", d.secure, "http3", d.h3.Accepting())
 	}
 	for _, d := range opened.udp {
-		d.startQUIC()
+		d.h3.Start()
 	}
 	for _, d := range stay {
-		if !gen.h3 && d.quic != nil {
-			d.stopQUIC()
+		if !gen.h3 {
+			d.h3.StopAccepting()
 		}
 	}
 	for _, d := range gone {

@@ -3,7 +3,8 @@ package gateway
 import (
 	"encoding/hex"
 	"math/rand/v2"
-	"net/http"
+
+	"headgate/gateway/wire"
 )
 
 // maxRequestID bounds a request id that a client sends.
@@ -11,9 +12,9 @@ const maxRequestID = 128
 
 // requestID takes the id that came with the request, so that a request can be
 // followed from one log to the next, or makes one of 128 random bits.
-func requestID(r *http.Request) string {
-	if v := r.Header["X-Request-Id"]; len(v) == 1 && validRequestID(v[0]) {
-		return v[0]
+func requestID(f wire.Fields) string {
+	if v, ok := f.Only("X-Request-Id"); ok && validRequestID(v) {
+		return v
 	}
 	var b [16]byte
 	hi, lo := rand.Uint64(), rand.Uint64()

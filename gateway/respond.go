@@ -31,23 +31,22 @@ func (x *exchange) fail(f *failure) {
 		x.cut = true
 		return
 	}
-	h := x.Header()
-	clear(h)
+	h := &x.out
+	*h = (*h)[:0]
 	if f.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(f.retryAfter))
 	}
 	if f.status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}
-	if f.close && x.r.ProtoMajor == 1 {
-		h.Set("Connection", "close")
+	if f.close {
+		x.s.CloseAfter()
 	}
 	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "no-store")
 	contentType, page := x.page(f)
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(page)))
-	x.WriteHeader(f.status)
+	x.writeHead(f.status, int64(len(page)))
 	if x.r.Method != http.MethodHead {
 		x.Write(page) // a client that has gone shows in the next line of the log
 	}
@@ -84,7 +83,7 @@ func (x *exchange) page(f *failure) (contentType string, page []byte) {
 	} else if f.status < 500 {
 		p.Cause = f.cause // it is about what the client sent
 	}
-	accept := x.r.Header.Get("Accept")
+	accept := x.r.Fields.Get("Accept")
 	switch {
 	case strings.Contains(accept, "text/html"):
 		var b strings.Builder
@@ -103,13 +102,13 @@ func (x *exchange) page(f *failure) (contentType string, page []byte) {
 // proxy only a client that it names counts: a proxy's own address, or one whose
 // word is not taken, may stand for anybody.
 func (x *exchange) operator() bool {
-	h := x.r.Header
+	h := x.r.Fields
 	switch {
 	case x.fwd.Broken:
 		return false
 	case x.fwd.Trusted && x.gen.trust.Contains(x.client.Addr()):
 		return false
-	case !x.fwd.Trusted && (h["X-Forwarded-For"] != nil || h["Forwarded"] != nil || h["Via"] != nil):
+	case !x.fwd.Trusted && (h.Has("X-Forwarded-For") || h.Has("Forwarded") || h.Has("Via")):
 		return false
 	}
 	return x.gen.operators.Contains(x.client.Addr())

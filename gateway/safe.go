@@ -2,9 +2,10 @@ package gateway
 
 import (
 	"hash/maphash"
-	"net/http"
 	"strings"
 	"sync"
+
+	"headgate/gateway/wire"
 )
 
 // safeList is what an app has declared safe to run twice, by answers with
@@ -56,13 +57,13 @@ func (s *safeList) has(method, path, query string) bool {
 
 // learn takes the app's word out of the header of an answer. One that does not
 // say so any more takes it back.
-func (s *safeList) learn(method, path, query string, h http.Header) {
+func (s *safeList) learn(method, path, query string, h *wire.Fields) {
 	if s == nil {
 		return
 	}
-	word, said := h[retryHeader]
-	delete(h, retryHeader)
-	safe := said && len(word) == 1 && strings.EqualFold(word[0], "safe")
+	word, said := h.Only(retryHeader)
+	h.Del(retryHeader)
+	safe := said && strings.EqualFold(word, "safe")
 	if safe == s.has(method, path, query) {
 		return
 	}

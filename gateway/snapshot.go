@@ -42,10 +42,10 @@ func (g *Gateway) listeners() []stats.Listener {
 			Address: d.tcp.Addr().String(), Protocol: d.scheme(),
 			Connections: d.open.Load(), Accepted: uint64(d.accepted.Load()),
 		})
-		if d.quic != nil {
+		if d.h3.Accepting() {
 			out = append(out, stats.Listener{
-				Address: d.udp.Conn.LocalAddr().String(), Protocol: "http3",
-				Connections: d.openUDP.Load(), Accepted: uint64(d.acceptUDP.Load()),
+				Address: d.h3.Addr().String(), Protocol: "http3",
+				Connections: d.h3.Open(), Accepted: d.h3.Accepted(),
 			})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -16,7 +15,7 @@ import (
 func (x *exchange) tunnel(a *answer) {
 	defer a.close()
 	defer a.Conn.Close()
-	client, buffered, err := x.rc.Hijack()
+	client, early, err := x.s.Hijack()
 	if err != nil {
 		x.fail(&failure{status: http.StatusBadGateway, kind: "upgrade", cause: "the connection cannot be switched to another protocol", err: err})
 		return
@@ -29,23 +28,21 @@ func (x *exchange) tunnel(a *answer) {
 	}
 	defer x.d.g.tunnels.add(client, a.Conn)()
 	client = pacedConn{client, x.route.writeIdle}
-	x.stick(a, a.Header)
-	if _, err := client.Write(switchHead(a)); err != nil {
+	x.stick(a)
+	if _, err := client.Write(x.switchHead(a.Status)); err != nil {
 		x.clientGone(err)
 		return
 	}
-	early := make([]byte, buffered.Reader.Buffered())
-	io.ReadFull(buffered, early) // is in memory
 	x.entry.BytesIn, x.entry.BytesOut = join(client, a.Conn, early)
 }
 
 // switchHead is the head of the 101 response.
-func switchHead(a *answer) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 101 %s\r\nConnection: Upgrade\r\n", http.StatusText(a.Status))
-	a.Header.Write(&b) // a strings.Builder takes everything
-	b.WriteString("\r\n")
-	return []byte(b.String())
+func (x *exchange) switchHead(status int) []byte {
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: Upgrade\r\n", status, http.StatusText(status))
+	for _, f := range x.out { // a member's fields have neither CR nor LF
+		b = append(append(append(append(b, f.Name...), ": "...), f.Value...), "\r\n"...)
+	}
+	return append(b, "\r\n"...)
 }
 
 // pacedConn gives the client the configured time to take each piece: one that

@@ -194,6 +194,15 @@ func byWeight(candidates []*seat) int {
 // member moves its own keys only, and a member that has no free slot gives the
 // request to the next of its key.
 func rendezvous(candidates []*seat, key uint64) int {
+	if alike(candidates) { // the logarithm changes nothing of who is first
+		best, most := 0, uint64(0)
+		for i, s := range candidates {
+			if score := mix(key, s.id) >> 11; score > most {
+				best, most = i, score
+			}
+		}
+		return best
+	}
 	best, most := 0, math.Inf(-1)
 	for i, s := range candidates {
 		u := (float64(mix(key, s.id)>>11) + 0.5) / (1 << 53) // in (0, 1)
@@ -202,6 +211,16 @@ func rendezvous(candidates []*seat, key uint64) int {
 		}
 	}
 	return best
+}
+
+// alike reports whether all have the same weight.
+func alike(candidates []*seat) bool {
+	for _, s := range candidates[1:] {
+		if s.weight != candidates[0].weight {
+			return false
+		}
+	}
+	return true
 }
 
 // mix hashes two words into one that is spread evenly.

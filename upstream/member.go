@@ -75,6 +75,9 @@ func (m *member[T]) there(checked bool) bool {
 
 // fit reports whether nothing speaks against m.
 func (m *member[T]) fit(now time.Time) bool {
+	if !m.health.out {
+		return !m.check.failing
+	}
 	return !m.check.failing && (m.health.state(now) == healthFit || m.health.state(now) == healthTrial && m.health.mayTry(now))
 }
 

@@ -65,7 +65,7 @@ func (p *Pool[T]) classOf(m *member[T], r *Request[T], now time.Time) class {
 		return classNone
 	}
 	fit := m.fit(now)
-	switch tried := r.has(m); {
+	switch tried := r.attempts > 0 && r.has(m); {
 	case fit && !tried && !m.Backup:
 		return classFit
 	case fit && !tried:
@@ -84,8 +84,12 @@ func (p *Pool[T]) candidatesLocked(r *Request[T], now time.Time) {
 	best := classNone
 	unchecked := p.uncheckedLocked()
 	for _, m := range p.members {
-		c, free := p.classOf(m, r, now), m.inFlight < m.limit(now)
-		if c > best || c == classNone || r.attempts > 0 && !free || m.check.failing && unchecked {
+		c := p.classOf(m, r, now)
+		if c > best {
+			continue
+		}
+		free := m.inFlight == 0 || m.inFlight < m.limit(now) // no limit is below 1
+		if c == classNone || r.attempts > 0 && !free || m.check.failing && unchecked {
 			continue
 		}
 		if c < best {

@@ -16,7 +16,8 @@ type Pool[T any] struct {
 	log  *slog.Logger
 	wake chan struct{} // capacity 1: there may be something to do for work
 
-	resume func() // begins its work again, without the lock
+	resume func()    // begins its work again, without the lock
+	began  time.Time // for clock
 
 	naming sync.Mutex // one change of the members at a time; held before mu
 
@@ -51,11 +52,15 @@ type Pool[T any] struct {
 
 func newPool[T any](name string, log *slog.Logger) *Pool[T] {
 	return &Pool[T]{
-		name: name, log: log.With("pool", name), wake: make(chan struct{}, 1),
+		began: time.Now(),
+		name:  name, log: log.With("pool", name), wake: make(chan struct{}, 1),
 		said: make(map[string][]Member), sources: make(map[string]*feed), drained: make(map[string]bool),
 		budget: newBudget(), unread: newUnreadBudget(),
 	}
 }
+
+// clock is time.Now for less: what it tells is good for comparing and subtracting.
+func (p *Pool[T]) clock() time.Time { return p.began.Add(time.Since(p.began)) }
 
 // Name returns the pool's name.
 func (p *Pool[T]) Name() string { return p.name }
@@ -73,7 +78,7 @@ func (p *Pool[T]) Options() Options {
 // waits in the queue, in all attempts together for queue.timeout. The error is a
 // *WaitError or the context's.
 func (p *Pool[T]) Acquire(ctx context.Context, r *Request[T]) (Lease[T], error) {
-	now := time.Now()
+	now := p.clock()
 	p.mu.Lock()
 	if !r.counted {
 		r.counted = true
@@ -123,7 +128,7 @@ func (p *Pool[T]) claimLocked(m *member[T], r *Request[T], now time.Time) Lease[
 
 // answered takes in what the head of an answer says of its member.
 func (p *Pool[T]) answered(l *Lease[T], status int) {
-	now := time.Now()
+	now := p.clock()
 	m := l.member
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,11 +187,15 @@ func (p *Pool[T]) failedLocked(m *member[T], now time.Time, f fault, err error) 
 	}
 }
 
-// release gives a slot back; err is why the exchange failed, if it did.
-func (p *Pool[T]) release(l *Lease[T], err error) {
-	now := time.Now()
+// release gives a slot back; err is why the exchange failed, if it did. With a
+// status the answer has not been told before.
+func (p *Pool[T]) release(l *Lease[T], status int, err error) {
+	now := p.clock()
 	m := l.member
 	p.mu.Lock()
+	if status > 0 {
+		p.answeredLocked(m, l, status, now)
+	}
 	m.inFlight--
 	if err == nil || !away(err) && !full(err) {
 		p.servedLocked(now.Sub(l.begun))
@@ -196,9 +205,15 @@ func (p *Pool[T]) release(l *Lease[T], err error) {
 	} else if !l.answered {
 		m.abandon(l.begun)
 	}
-	p.dispatchLocked(now)
+	if p.queue.len() > 0 {
+		p.dispatchLocked(now)
+	}
 	if p.retired {
 		p.nudge()
+	}
+	if !m.leaving {
+		p.mu.Unlock()
+		return
 	}
 	gone, closing := p.leftLocked(m)
 	p.mu.Unlock()

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -299,6 +300,11 @@ func BenchmarkAcquire(b *testing.B) {
 		{"round-robin/4", upstream.Options{Balance: upstream.Balance{Rule: upstream.RoundRobin}}, 4},
 		{"ip-hash/4", upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}, 4},
 		{"sticky/4", upstream.Options{Balance: upstream.Balance{Sticky: upstream.Sticky{Cookie: "m"}}}, 4},
+		{"auto/8", upstream.Options{}, 8},
+		{"auto/100", upstream.Options{}, 100},
+		{"round-robin/100", upstream.Options{Balance: upstream.Balance{Rule: upstream.RoundRobin}}, 100},
+		{"random/100", upstream.Options{Balance: upstream.Balance{Rule: upstream.Random}}, 100},
+		{"ip-hash/100", upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}, 100},
 	} {
 		w := newWorld(b)
 		w.apply(b, w.spec(row.o, named(row.n)...))
@@ -332,5 +338,66 @@ func BenchmarkAcquire(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+func BenchmarkFinish(b *testing.B) {
+	w := newWorld(b)
+	w.apply(b, w.spec(upstream.Options{}, named(1)...))
+	r := new(request)
+	b.ReportAllocs()
+	for b.Loop() {
+		*r = request{Client: netip.MustParseAddr("192.0.2.1")}
+		l, err := w.pool.Acquire(b.Context(), r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.Finish(200)
+	}
+}
+
+// TestFinishIsAnsweredAndRelease compares what a pool knows after either.
+func TestFinishIsAnsweredAndRelease(t *testing.T) {
+	for _, status := range []int{200, 500} {
+		var got [2]string
+		for i, end := range []func(*lease){
+			func(l *lease) { l.Answered(status); l.Release() },
+			func(l *lease) { l.Finish(status); l.Finish(status); l.Release() },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.apply(t, w.spec(upstream.Options{}, named(2)...))
+				for range 30 {
+					l := acquire(t, w.pool, nil)
+					time.Sleep(time.Millisecond)
+					end(l)
+				}
+				got[i] = fmt.Sprintf("%+v", w.pool.Snapshot())
+			})
+		}
+		if got[0] != got[1] {
+			t.Errorf("status %d: Answered and Release leave\n%s\nand Finish leaves\n%s", status, got[0], got[1])
+		}
+	}
+}
+
+// TestFinishGivesTheSlotToWhoWaits also counts an answer that was told before once.
+func TestFinishGivesTheSlotToWhoWaits(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, w.spec(upstream.Options{Slots: 1}, named(1)...))
+	first := acquire(t, w.pool, nil)
+	first.Answered(200)
+	got := make(chan *lease)
+	go func() {
+		l, _ := w.pool.Acquire(t.Context(), new(request))
+		got <- &l
+	}()
+	for tick := time.NewTicker(time.Millisecond); w.pool.Snapshot().Queued == 0; {
+		<-tick.C
+	}
+	first.Finish(200)
+	(<-got).Finish(200)
+	if n := w.pool.Snapshot().Members[0].InFlight; n != 0 {
+		t.Errorf("%d requests are in flight, want none", n)
 	}
 }

@@ -91,16 +91,30 @@ func (l *Lease[T]) Answered(status int) {
 // Release gives the slot back; a second call does nothing. It never blocks.
 func (l *Lease[T]) Release() {
 	if l.member != nil {
-		l.pool.release(l, nil)
+		l.pool.release(l, 0, nil)
 		l.member = nil
 	}
+}
+
+// Finish is Answered and Release at once, for less than both: it is for an answer
+// that is complete when its head is read.
+func (l *Lease[T]) Finish(status int) {
+	if l.member == nil {
+		return
+	}
+	if l.answered {
+		status = 0
+	}
+	l.answered = true
+	l.pool.release(l, status, nil)
+	l.member = nil
 }
 
 // Fail is Release for an exchange that failed, before its answer or in it; err is
 // the transport's. It tells the pool how the member fares.
 func (l *Lease[T]) Fail(err error) {
 	if l.member != nil {
-		l.pool.release(l, err)
+		l.pool.release(l, 0, err)
 		l.member = nil
 	}
 }

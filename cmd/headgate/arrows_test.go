@@ -19,9 +19,14 @@ var arrows = map[string][]string{
 		"tls/acme", "tls/certs", "tls/storage",
 	},
 	"gateway": {
-		"gateway/accesslog", "gateway/config", "gateway/expression", "gateway/forwarded", "gateway/relay", "gateway/stats", "gateway/tracing",
+		"gateway/accesslog", "gateway/config", "gateway/expression", "gateway/forwarded",
+		"gateway/h1", "gateway/h2", "gateway/h3", "gateway/relay", "gateway/socket", "gateway/stats", "gateway/tracing", "gateway/wire",
 		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/origin", "upstream/uwsgi",
 	},
+	"gateway/forwarded": {"gateway/wire"},
+	"gateway/h1":        {"gateway/socket", "gateway/wire"},
+	"gateway/h2":        {"gateway/socket", "gateway/wire"},
+	"gateway/h3":        {"gateway/wire"},
 	"gateway/config": {
 		"gateway/accesslog", "gateway/expression", "gateway/spelling", "gateway/tracing",
 		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/uwsgi",
@@ -33,11 +38,12 @@ var arrows = map[string][]string{
 
 	// Leaves import nothing of ours.
 	"gateway/accesslog": nil,
-	"gateway/forwarded": nil,
 	"gateway/relay":     nil,
+	"gateway/socket":    nil,
 	"gateway/spelling":  nil,
 	"gateway/stats":     nil,
 	"gateway/tracing":   nil,
+	"gateway/wire":      nil,
 	"routing":           nil,
 	"tls/certs":         nil,
 	"tls/storage":       nil,
@@ -46,6 +52,7 @@ var arrows = map[string][]string{
 	"upstream/uwsgi":    nil,
 
 	// For tests: no other package may import them, see below.
+	"cmd/benchtool":            nil,
 	"cmd/headgate/livetest":    nil,
 	"gateway/gatewaytest":      {"gateway", "gateway/accesslog", "gateway/config", "gateway/stats", "tls/certs", "tls/storage"},
 	"tls/acme/pebbletest":      nil,

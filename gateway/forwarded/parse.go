@@ -2,7 +2,10 @@ package forwarded
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+
+	"headgate/gateway/wire"
 )
 
 // maxItems bounds the empty items of a list that are passed over: RFC 9110,
@@ -10,11 +13,14 @@ import (
 const maxItems = 2 * maxHops
 
 // eachFromEnd calls f for the items of a comma-separated field without quotes,
-// the last one first, until f returns false.
-func eachFromEnd(lines []string, f func(item string) bool) {
+// the last one of the last line first, until f returns false.
+func eachFromEnd(h wire.Fields, name string, f func(item string) bool) {
 	items := 0
-	for i := len(lines) - 1; i >= 0; i-- {
-		rest := lines[i]
+	for _, line := range slices.Backward(h) {
+		if !wire.Same(line.Name, name) {
+			continue
+		}
+		rest := line.Value
 		for at := len(rest); at >= 0; items++ {
 			if items == maxItems {
 				return
@@ -30,8 +36,8 @@ func eachFromEnd(lines []string, f func(item string) bool) {
 }
 
 // lastItem returns the last item of a comma-separated field, "" for none.
-func lastItem(lines []string) (item string) {
-	eachFromEnd(lines, func(s string) bool {
+func lastItem(h wire.Fields, name string) (item string) {
+	eachFromEnd(h, name, func(s string) bool {
 		item = s
 		return false
 	})

@@ -1,8 +1,9 @@
 package forwarded
 
 import (
-	"net/http"
 	"net/netip"
+
+	"headgate/gateway/wire"
 )
 
 // maxHops bounds how much of a chain is read.
@@ -26,26 +27,42 @@ type Result struct {
 	For string
 }
 
-// Resolve decides. From a peer that is not trusted nothing in h counts, and the
-// text of its address is the one thing allocated. It does not change h.
-func Resolve(t Trust, peer netip.AddrPort, tls bool, h http.Header, host string) Result {
-	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-	r := Result{Client: peer, Scheme: "http", Host: host}
+// Peer is the other end of a connection, with what Resolve needs of it in words,
+// which the requests of a connection share.
+type Peer struct {
+	addr netip.AddrPort
+	text string
+}
+
+// NewPeer returns the peer with that address; the zero address is nobody in
+// particular.
+func NewPeer(a netip.AddrPort) Peer {
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	return Peer{addr: a, text: addrText(a.Addr())}
+}
+
+// Addr returns the address, an IPv4 one never in its IPv6 form.
+func (p Peer) Addr() netip.AddrPort { return p.addr }
+
+// Resolve decides. From a peer that is not trusted nothing in h counts, and
+// nothing is allocated. It does not change h.
+func Resolve(t Trust, peer Peer, tls bool, h wire.Fields, host string) Result {
+	r := Result{Client: peer.addr, Scheme: "http", Host: host}
 	if tls {
 		r.Scheme = "https"
 	}
-	if !t.Contains(peer.Addr()) {
-		r.For = addrText(peer.Addr())
+	if !t.Contains(peer.addr.Addr()) {
+		r.For = peer.text
 		return r
 	}
 	r.Trusted = true
-	w := walk{trust: t, client: peer}
-	if h["X-Forwarded-For"] != nil || h["X-Forwarded-Proto"] != nil || h["X-Forwarded-Host"] != nil {
+	w := walk{trust: t, client: peer.addr}
+	if h.Has("X-Forwarded-For") || h.Has("X-Forwarded-Proto") || h.Has("X-Forwarded-Host") {
 		w.fromX(h)
 	} else {
-		w.fromForwarded(h["Forwarded"])
+		w.fromForwarded(h)
 	}
-	r.Client, r.For, r.Broken = w.client, w.chain(peer), w.broken
+	r.Client, r.For, r.Broken = w.client, w.chain(peer.addr), w.broken
 	if w.scheme != "" {
 		r.Scheme = w.scheme
 	}

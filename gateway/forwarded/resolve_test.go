@@ -2,8 +2,6 @@ package forwarded_test
 
 import (
 	"fmt"
-	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"headgate/gateway/forwarded"
+	"headgate/gateway/wire"
 )
 
 const proxy = "10.0.0.1:5000" // trusted by every test, as is all of 10.0.0.0/8 and fd00::/8
@@ -18,12 +17,12 @@ const proxy = "10.0.0.1:5000" // trusted by every test, as is all of 10.0.0.0/8 
 // resolve is Resolve with header lines "Name: value" over plain TCP to h.example.
 func resolve(t testing.TB, peer string, lines ...string) forwarded.Result {
 	t.Helper()
-	h := http.Header{}
+	var h wire.Fields
 	for _, l := range lines {
 		name, value, _ := strings.Cut(l, ": ")
 		h.Add(name, value)
 	}
-	return forwarded.Resolve(mustTrust(t, "10.0.0.0/8", "fd00::/8"), netip.MustParseAddrPort(peer), false, h, "h.example")
+	return forwarded.Resolve(mustTrust(t, "10.0.0.0/8", "fd00::/8"), forwarded.NewPeer(netip.MustParseAddrPort(peer)), false, h, "h.example")
 }
 
 // text is a Result in one line.
@@ -52,21 +51,21 @@ func TestUntrustedPeerIsNotBelieved(t *testing.T) {
 
 func TestSchemeIsTheConnections(t *testing.T) {
 	peer := netip.MustParseAddrPort("192.0.2.9:1")
-	if r := forwarded.Resolve(forwarded.Trust{}, peer, true, nil, ""); r.Scheme != "https" || r.Host != "" {
+	if r := forwarded.Resolve(forwarded.Trust{}, forwarded.NewPeer(peer), true, nil, ""); r.Scheme != "https" || r.Host != "" {
 		t.Errorf("got %s, want https and no host", text(r))
 	}
 	trust := mustTrust(t, "192.0.2.9")
-	if r := forwarded.Resolve(trust, peer, true, nil, "h"); r.Scheme != "https" || !r.Trusted {
+	if r := forwarded.Resolve(trust, forwarded.NewPeer(peer), true, nil, "h"); r.Scheme != "https" || !r.Trusted {
 		t.Errorf("got %s, want https", text(r))
 	}
-	h := http.Header{"X-Forwarded-Proto": {"http"}}
-	if r := forwarded.Resolve(trust, peer, true, h, "h"); r.Scheme != "http" {
+	h := wire.Fields{{Name: "X-Forwarded-Proto", Value: "http"}}
+	if r := forwarded.Resolve(trust, forwarded.NewPeer(peer), true, h, "h"); r.Scheme != "http" {
 		t.Errorf("got %s, want http, which the proxy said", text(r))
 	}
 }
 
 func TestPeerWithoutAddress(t *testing.T) {
-	r := forwarded.Resolve(mustTrust(t, "0.0.0.0/0", "::/0"), netip.AddrPort{}, false, http.Header{"X-Forwarded-For": {"1.2.3.4"}}, "h")
+	r := forwarded.Resolve(mustTrust(t, "0.0.0.0/0", "::/0"), forwarded.NewPeer(netip.AddrPort{}), false, wire.Fields{{Name: "X-Forwarded-For", Value: "1.2.3.4"}}, "h")
 	if r.Trusted || r.For != "unknown" || r.Forwarded() != `for=unknown;proto=http;host="h"` {
 		t.Errorf("got %+v, want an unknown client that is not trusted", r)
 	}
@@ -259,22 +258,19 @@ func TestForwardedRoundTrip(t *testing.T) {
 }
 
 func TestResolveLeavesTheHeaderAlone(t *testing.T) {
-	h := http.Header{"X-Forwarded-For": {"6.6.6.6, 192.0.2.9", "10.0.0.2"}, "Forwarded": {"for=1.2.3.4"}}
-	before := maps.Clone(h)
-	for k, v := range before {
-		before[k] = slices.Clone(v)
-	}
-	forwarded.Resolve(mustTrust(t, "10.0.0.0/8"), netip.MustParseAddrPort(proxy), false, h, "h")
-	if !maps.EqualFunc(h, before, slices.Equal) {
+	h := wire.Fields{{Name: "X-Forwarded-For", Value: "6.6.6.6, 192.0.2.9"}, {Name: "X-Forwarded-For", Value: "10.0.0.2"}, {Name: "Forwarded", Value: "for=1.2.3.4"}}
+	before := slices.Clone(h)
+	forwarded.Resolve(mustTrust(t, "10.0.0.0/8"), forwarded.NewPeer(netip.MustParseAddrPort(proxy)), false, h, "h")
+	if !slices.Equal(h, before) {
 		t.Errorf("got %v, want %v", h, before)
 	}
 }
 
 func TestResolveAllocations(t *testing.T) {
 	trust := mustTrust(t, "10.0.0.0/8")
-	h := http.Header{"X-Forwarded-For": {"6.6.6.6, 192.0.2.9"}, "X-Forwarded-Proto": {"https"}}
-	for peer, want := range map[string]float64{"192.0.2.1:1": 1, proxy: 2} {
-		p := netip.MustParseAddrPort(peer)
+	h := wire.Fields{{Name: "X-Forwarded-For", Value: "6.6.6.6, 192.0.2.9"}, {Name: "X-Forwarded-Proto", Value: "https"}}
+	for peer, want := range map[string]float64{"192.0.2.1:1": 0, proxy: 2} {
+		p := forwarded.NewPeer(netip.MustParseAddrPort(peer))
 		if got := testing.AllocsPerRun(100, func() { forwarded.Resolve(trust, p, false, h, "h") }); got > want {
 			t.Errorf("peer %s: %v allocations, want %v", peer, got, want)
 		}

@@ -1,9 +1,11 @@
 package forwarded
 
 import (
-	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"headgate/gateway/wire"
 )
 
 // walk goes from the peer towards the client for as long as who reports a hop is
@@ -49,15 +51,18 @@ func (w *walk) said(scheme, host string) {
 	}
 }
 
-func (w *walk) fromX(h http.Header) {
-	w.said(lastItem(h["X-Forwarded-Proto"]), lastItem(h["X-Forwarded-Host"]))
-	eachFromEnd(h["X-Forwarded-For"], w.next)
+func (w *walk) fromX(h wire.Fields) {
+	w.said(lastItem(h, "X-Forwarded-Proto"), lastItem(h, "X-Forwarded-Host"))
+	eachFromEnd(h, "X-Forwarded-For", w.next)
 }
 
-func (w *walk) fromForwarded(lines []string) {
+func (w *walk) fromForwarded(h wire.Fields) {
 	items := 0
-	for i := len(lines) - 1; i >= 0; i-- {
-		for rest, more := lines[i], true; more; items++ {
+	for _, line := range slices.Backward(h) {
+		if !wire.Same(line.Name, "Forwarded") {
+			continue
+		}
+		for rest, more := line.Value, true; more; items++ {
 			if items == maxItems {
 				return
 			}

@@ -224,3 +224,38 @@ func TestHangupsAreNotMixedUp(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// An event that was collected before its connection closed must not reach the one
+// that has the place after it.
+func TestHangupOfTheOneBefore(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only epoll has events")
+	}
+	var h socket.Hangups
+	run(t, &h)
+	// blocked makes the client of a new connection hang up, and stops the one
+	// goroutine when it tells.
+	blocked := func() (hangUp, release func(), entered <-chan struct{}) {
+		s, client := pair(t)
+		in, out := make(chan struct{}), make(chan struct{})
+		socket.New(s, &h).OnHangup(func() { close(in); <-out })
+		return func() { client.Close() }, func() { close(out) }, in
+	}
+	endZ, releaseZ, inZ := blocked()
+	endA, releaseA, inA := blocked()
+	sB, clientB := pair(t)
+	b := socket.New(sB, &h)
+	b.OnHangup(func() {})
+	endZ()
+	receive(t, inZ)
+	endA()
+	clientB.Close()
+	io.ReadAll(sB) // its end is here
+	releaseZ()     // the ends of A and B are collected together
+	receive(t, inA)
+	b.Close()
+	sC, _ := pair(t)
+	told := gone(socket.New(sC, &h))
+	releaseA()
+	quiet(t, told, "that was another's")
+}

@@ -159,7 +159,14 @@ func parseHost(host string, brackets bool) (string, error) {
 	return host, nil
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // String returns the address as ParseAddress reads it, "" for the zero value.
 func (a Address) String() string {

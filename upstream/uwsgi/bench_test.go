@@ -266,11 +266,41 @@ func BenchmarkDoReused(b *testing.B) {
 	}
 }
 
+// BenchmarkUpload counts the processor time of both sides.
+func BenchmarkUpload(b *testing.B) {
+	for name, size := range map[string]int{"memory": 256 << 10, "file": 16 << 20} {
+		b.Run(name, func(b *testing.B) {
+			spool, err := new(uwsgi.Spooler).Read(io.LimitReader(zeros{}, int64(size)), -1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer spool.Close()
+			req := get("/")
+			req.Method, req.ContentLength, req.Rewind = "POST", int64(size), spool.Rewind
+			req.Body = spool.NewReader()
+			var enc uwsgi.Encoder
+			packet, err := enc.Encode(req, nil, uwsgi.DialectUWSGI, false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			tr := newTransport(b, bodyWorker(b, len(packet)+size), uwsgi.Options{Dialect: uwsgi.DialectUWSGI})
+			var before, after syscall.Rusage
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+			b.SetBytes(int64(size))
+			benchmarkPost(b, tr, req, func() { req.Body = spool.NewReader() })
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+			spent := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+			b.ReportMetric(float64(spent)/1e6/(float64(size)*float64(b.N)/(1<<30)), "cpu-ms/GiB")
+		})
+	}
+}
+
 func BenchmarkParseResponseHead(b *testing.B) {
 	head := []byte(benchAnswer)
+	fields := make([]uwsgi.Field, 0, 16)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, _, _, err := uwsgi.ParseResponseHead(head); err != nil {
+		if _, err := uwsgi.ParseHeadInto(head, fields[:0]); err != nil {
 			b.Fatal(err)
 		}
 	}

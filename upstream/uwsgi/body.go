@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 )
 
 // framing is how the end of a body is told.
@@ -31,8 +32,8 @@ type Body struct {
 	framing framing
 	left    int64 // frameLength: bytes of the body that Read has not returned
 	coding  chunked
-	whole   bool  // the rest of the body is in the buffer
-	err     error // what Read returns from now on
+	whole   atomic.Bool // the rest of the body is in the buffer
+	err     error       // what Read returns from now on
 	closed  bool
 }
 
@@ -63,9 +64,9 @@ func (b *Body) settle() {
 }
 
 func (b *Body) complete(excess bool) {
-	if !b.whole {
-		b.whole = true
+	if !b.whole.Load() {
 		b.x.release(excess)
+		b.whole.Store(true)
 	}
 }
 
@@ -103,10 +104,50 @@ func (b *Body) Buffered() int {
 
 // Complete reports whether the whole rest of the body is in memory: the worker
 // is free already.
-func (b *Body) Complete() bool {
+func (b *Body) Complete() bool { return b.whole.Load() }
+
+// Next takes bytes of the body that are in memory and returns them without a copy:
+// they are good until the next call of Next, Read or Close, by whomever. It does
+// not wait, and returns nothing where Read would, or would end in an error.
+func (b *Body) Next() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.whole
+	if b.closed || b.err != nil {
+		return nil
+	}
+	in := &b.x.in
+	switch b.framing {
+	case frameNone:
+		return nil
+	case frameChunked:
+		return b.nextChunk()
+	case frameLength:
+		p := in.bytes()[:min(int64(in.len()), b.left)]
+		in.r += len(p)
+		b.left -= int64(len(p))
+		return p
+	}
+	p := in.bytes()
+	in.r = in.w
+	return p
+}
+
+// nextChunk takes what is in memory of one chunk.
+func (b *Body) nextChunk() []byte {
+	in := &b.x.in
+	for in.len() > 0 && !b.coding.done() {
+		data, used, err := b.coding.next(in.bytes(), math.MaxInt)
+		if err != nil {
+			b.err = b.x.badChunk(err)
+			b.x.drop()
+			return nil
+		}
+		in.r += used
+		if len(data) > 0 {
+			return data
+		}
+	}
+	return nil
 }
 
 // Read implements io.Reader. It blocks until there is a byte, at most for the
@@ -193,7 +234,7 @@ func (b *Body) readChunked(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		b.arm()
-		if n, err := b.x.read(b.x.fill); n == 0 {
+		if n, err := b.x.fill(); n == 0 {
 			return 0, b.x.cut(err)
 		}
 		b.settle() // once per fill: it walks through the buffer
@@ -205,14 +246,14 @@ func (b *Body) readChunked(p []byte) (int, error) {
 func (b *Body) take(p []byte) (int, error) {
 	in := &b.x.in
 	if in.len() == 0 {
-		if b.whole {
+		if b.whole.Load() {
 			return 0, io.EOF
 		}
 		b.arm()
 		if len(p) >= inflowBytes/2 || b.framing == frameLength && int64(len(p)) == b.left {
-			return b.x.read(func() (int, error) { return b.x.conn.Read(p) })
+			return b.x.read(p)
 		}
-		if n, err := b.x.read(b.x.fill); n == 0 {
+		if n, err := b.x.fill(); n == 0 {
 			return 0, err
 		}
 	}

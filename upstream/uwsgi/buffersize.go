@@ -65,11 +65,11 @@ func (t *Transport) judge(ctx context.Context, s *scratch, req *Request, packet 
 	}
 	if !t.sizes.known(size) {
 		if x.touched() {
-			if !t.refuses(ctx, s, size) {
+			if !t.refuses(ctx, size) {
 				return nil, first
 			}
 		} else {
-			again, resp, e := t.attempt(ctx, s, req, packet, req.Body)
+			again, resp, e := t.attempt(ctx, req, packet, req.Body)
 			if again == nil || e == nil || !again.refused || !e.NeverRan {
 				return resp, e
 			}

@@ -34,9 +34,7 @@ func (t *Transport) Reach(ctx context.Context) error {
 		return e
 	}
 	began := time.Now()
-	s := t.scratch()
-	defer t.scratches.Put(s)
-	c, e := t.dial(ctx, s)
+	c, e := t.dial(ctx)
 	if e != nil {
 		return overdue(ctx, e, began)
 	}
@@ -56,9 +54,7 @@ func (t *Transport) Ping(ctx context.Context) (answered bool, err error) {
 		return false, e
 	}
 	began := time.Now()
-	s := t.scratch()
-	defer t.scratches.Put(s)
-	a, e := t.ping(ctx, s, t.responseTimeout)
+	a, e := t.ping(ctx, t.responseTimeout)
 	switch {
 	case e != nil:
 		return false, overdue(ctx, e, began)

@@ -11,6 +11,9 @@ import (
 type Constants struct {
 	modifier1 byte
 	vars      []Var    // sorted by key
+	names     seen     // of vars
+	block     []byte   // vars as they are sent; nil: they are too long for that
+	places    []varPos // of vars in block
 	hidden    []string // variables that are not sent even if a client's header makes them
 }
 
@@ -22,7 +25,7 @@ func NewConstants(o Options) *Constants {
 	c := &Constants{modifier1: byte(o.Modifier1)}
 	for key, value := range o.Vars {
 		switch {
-		case key == "":
+		case key == "", key == "UWSGI_SCHEME", frames(key): // are the encoder's
 		case value == "" && strings.HasPrefix(key, "HTTP_"):
 			c.hidden = append(c.hidden, key)
 		default:
@@ -31,5 +34,15 @@ func NewConstants(o Options) *Constants {
 	}
 	slices.SortFunc(c.vars, func(a, b Var) int { return cmp.Compare(a.Key, b.Key) })
 	slices.Sort(c.hidden)
+	for _, v := range c.vars {
+		if len(v.Key) > MaxVarsBytes || len(v.Value) > MaxVarsBytes { // fits no packet, so neither does all
+			c.block = nil
+			break
+		}
+		name := slotOf(v.Key)
+		c.names.add(&name)
+		c.places = append(c.places, varPos{at: len(c.block), key: len(v.Key), size: len(v.Value)})
+		c.block = AppendVar(c.block, v.Key, v.Value)
+	}
 	return c
 }

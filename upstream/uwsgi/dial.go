@@ -16,8 +16,8 @@ import (
 // dial opens a connection. Unix sockets are connected with two system calls, and
 // a full listen backlog is an error at once; names of TCP members are looked up
 // each time, so that a change is seen.
-func (t *Transport) dial(ctx context.Context, s *scratch) (*conn, *Error) {
-	c, err := t.connect(ctx, s)
+func (t *Transport) dial(ctx context.Context) (*conn, *Error) {
+	c, err := t.connect(ctx)
 	if err != nil {
 		return nil, t.dialFailure(ctx, err)
 	}
@@ -35,13 +35,13 @@ func (t *Transport) dial(ctx context.Context, s *scratch) (*conn, *Error) {
 		_ = c.Close()
 		return nil, t.tlsFailure(ctx, err)
 	}
-	c.Conn, c.secure = secure, true
+	c.Conn, c.file, c.secure = secure, nil, true
 	return c, nil
 }
 
-func (t *Transport) connect(ctx context.Context, s *scratch) (*conn, error) {
+func (t *Transport) connect(ctx context.Context) (*conn, error) {
 	if t.addr.Network == "unix" {
-		return dialUnix(t.addr.Addr, s)
+		return t.dialUnix()
 	}
 	nc, err := t.dialer.DialContext(ctx, t.addr.Network, t.addr.Addr)
 	if err != nil {

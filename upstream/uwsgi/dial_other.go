@@ -9,7 +9,8 @@ import (
 )
 
 // dialUnix connects to a unix socket through package net.
-func dialUnix(name string, _ *scratch) (*conn, error) {
+func (t *Transport) dialUnix() (*conn, error) {
+	name := t.addr.Addr
 	nc, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: name})
 	if err != nil {
 		var errno syscall.Errno

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,15 +23,17 @@ type exchange struct {
 	resp Response
 	body Body
 
-	t       *Transport
-	ctx     context.Context // watched until the connection is given up, and asked why it ended
-	unwatch func() bool     // nil if ctx never ends
-	conn    *conn
-	in      inflow
-	head    head
-	send    *sender // nil when the whole body is sent before the response is waited for
+	t    *Transport
+	ctx  context.Context // asked why it ended
+	conn *conn
+	in   inflow
+	head head
+	send *sender // nil when the whole body is sent before the response is waited for
 
-	released atomic.Bool // conn is closed or put aside, by whoever set this
+	mu       sync.Mutex  // guards the fields below
+	watched  bool        // the end of ctx interrupts conn
+	unwatch  func() bool // nil if ctx never ends
+	released bool        // conn is closed or put aside, by whoever set this
 
 	next, prev *exchange // in the transport's flights
 	listed     bool      // likewise
@@ -38,6 +42,7 @@ type exchange struct {
 	began     time.Time
 	packet    int   // its size
 	got       int64 // bytes of the answer
+	waited    bool  // a read of the answer had to wait: from then on the poller is asked
 	keepAlive bool  // the member keeps the connection open
 	ahead     bool  // the request's body may have been read from, and not by send alone
 	writeErr  error // of the first write, or of what is sent without send
@@ -54,8 +59,8 @@ func (t *Transport) newExchange(ctx context.Context, c *conn) *exchange {
 	x.in.buf = t.buffers.takeIn()
 	x.body.x = x
 	x.resp.Body = &x.body
-	if ctx.Done() != nil {
-		x.unwatch = context.AfterFunc(ctx, c.interrupt)
+	if c.file == nil {
+		x.watch() // nobody tells when a read or a write has to wait
 	}
 	return x
 }
@@ -90,8 +95,7 @@ func (x *exchange) abandon() {
 
 // drop closes the connection unless it is given up already.
 func (x *exchange) drop() {
-	if x.released.CompareAndSwap(false, true) {
-		x.forget()
+	if _, first := x.giveUp(); first {
 		x.land()
 		_ = x.conn.Close()
 	}
@@ -118,18 +122,54 @@ func (x *exchange) know() {
 	}
 }
 
-// forget stops watching the context and reports whether it has not ended.
-func (x *exchange) forget() bool { return x.unwatch == nil || x.unwatch() }
+// watch makes the end of the context interrupt the connection. It is called before
+// something waits: who asks for the end of a context makes it costly.
+func (x *exchange) watch() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.watched || x.released {
+		return
+	}
+	x.watched = true
+	x.unwatch = afterFunc(x.ctx, x.conn.interrupt)
+}
+
+// afterFunc is context.AfterFunc, but straight to a context that can do it itself,
+// and nil for one that never ends.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if ctx == context.Background() {
+		return nil
+	}
+	if c, ok := ctx.(interface{ AfterFunc(f func()) func() bool }); ok {
+		return c.AfterFunc(f)
+	}
+	if ctx.Done() == nil {
+		return nil
+	}
+	return context.AfterFunc(ctx, f)
+}
+
+// giveUp stops watching the context. Who is the first has the connection, which
+// is alive if it has not been interrupted.
+func (x *exchange) giveUp() (alive, first bool) {
+	x.mu.Lock()
+	first, x.released = !x.released, true
+	unwatch := x.unwatch
+	x.unwatch = nil
+	x.mu.Unlock()
+	return unwatch == nil || unwatch(), first
+}
 
 // release gives the connection up after a complete response: it is put aside if
 // it can carry another request, and closed otherwise. excess says that the
 // member sent more than its response.
 func (x *exchange) release(excess bool) {
-	if !x.released.CompareAndSwap(false, true) {
+	alive, first := x.giveUp()
+	if !first {
 		return
 	}
 	x.land()
-	if alive := x.forget(); alive && !excess && x.reusable() {
+	if alive && !excess && x.reusable() {
 		x.t.idle.put(x.conn)
 		return
 	}
@@ -147,8 +187,8 @@ func (x *exchange) moving() bool {
 	return !x.inRead.Load() || time.Since(time.Unix(0, x.lastRead.Load())) < x.t.responseTimeout
 }
 
-// read reads once from the connection by f.
-func (x *exchange) read(f func() (int, error)) (int, error) {
+// read reads once from the connection.
+func (x *exchange) read(p []byte) (int, error) {
 	if x.send != nil {
 		x.inRead.Store(true)
 		defer func() {
@@ -156,7 +196,7 @@ func (x *exchange) read(f func() (int, error)) (int, error) {
 			x.inRead.Store(false)
 		}()
 	}
-	n, err := f()
+	n, err := x.receive(p)
 	x.got += int64(n)
 	if err == io.EOF && x.wasReset() {
 		err = syscall.ECONNRESET
@@ -170,7 +210,57 @@ func (x *exchange) wasReset() bool {
 	return errors.Is(x.writeErr, syscall.ECONNRESET) || x.send != nil && x.send.sawReset()
 }
 
-func (x *exchange) fill() (int, error) { return x.in.fill(x.conn) }
+// receive lets other goroutines run, which under load is time enough for the
+// answer to come, and waits only if it has not.
+func (x *exchange) receive(p []byte) (int, error) {
+	if x.ctx.Err() != nil {
+		x.conn.interrupt()
+	}
+	f := x.conn.file
+	if f == nil {
+		return x.conn.Read(p)
+	}
+	if !x.waited {
+		runtime.Gosched()
+		if n, err := f.readNow(p); n > 0 || err != nil {
+			return n, err
+		}
+		x.watch()
+		if x.send != nil { // it says from when on the answer's time counts
+			x.waited = true
+			return f.readWaiting(p)
+		}
+		for f.await(&x.t.poller) {
+			if n, err := f.readNow(p); n > 0 || err != nil {
+				return n, err
+			}
+		}
+		x.waited = true // from now on the file is asked; it knows why the wait has ended
+	}
+	return f.readWaiting(p)
+}
+
+// transmit writes all of p, and waits only if the kernel does not take it.
+func (x *exchange) transmit(p []byte) (int, error) {
+	f := x.conn.file
+	if f == nil {
+		return x.conn.Write(p)
+	}
+	n, err := f.writeNow(p)
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	x.watch()
+	m, err := f.writeWaiting(p[n:])
+	return n + m, err
+}
+
+// fill reads once, behind what is in memory.
+func (x *exchange) fill() (int, error) {
+	n, err := x.read(x.in.space())
+	x.in.w += n
+	return n, err
+}
 
 // readResponse reads heads up to the final one.
 func (x *exchange) readResponse(req *Request) *Error {
@@ -183,7 +273,7 @@ func (x *exchange) readResponse(req *Request) *Error {
 			return x.accept(req, h)
 		}
 		if req.Interim != nil {
-			req.Interim(h.status, h.header)
+			req.Interim(h.status, h.fields)
 		}
 	}
 	return x.bad(fmt.Sprintf("more than %d interim responses", maxInterim), "")
@@ -202,14 +292,16 @@ func (x *exchange) readHead() *Error {
 		case end > maxHeadBytes, end < 0 && len(b) > maxHeadBytes:
 			return x.bad(fmt.Sprintf("the response's head is larger than %d KiB", maxHeadBytes>>10), "the app sends too many or too long headers")
 		case end >= 0:
-			if err := x.head.parse(b[:end]); err != nil {
+			fields, err := x.head.parse(b[:end], x.in.buf.fields)
+			x.in.buf.fields = fields
+			if err != nil {
 				return x.bad(err.Error(), "")
 			}
 			x.in.r += end
 			return nil
 		}
 		scanned = len(b)
-		if _, err := x.read(x.fill); err != nil {
+		if _, err := x.fill(); err != nil {
 			return x.noHead(err)
 		}
 	}
@@ -222,7 +314,7 @@ func (x *exchange) accept(req *Request, h *head) *Error {
 	}
 	x.t.learn(h, x.packet-HeaderBytes)
 	x.keepAlive = h.keepAlive && x.t.Dialect() == DialectGunicorn
-	x.resp.Status, x.resp.Reason, x.resp.Header, x.resp.ContentLength = h.status, h.reason, h.header, h.length
+	x.resp.Status, x.resp.Reason, x.resp.Fields, x.resp.ContentLength = h.status, h.reason, h.fields, h.length
 	switch {
 	case h.status == http.StatusSwitchingProtocols:
 		return x.upgrade(req)
@@ -249,7 +341,7 @@ func (x *exchange) upgrade(req *Request) *Error {
 	if x.send != nil {
 		return x.bad("the member switched protocols in the middle of the request's body", "")
 	}
-	if !x.released.CompareAndSwap(false, true) || !x.forget() {
+	if alive, first := x.giveUp(); !first || !alive {
 		x.land()
 		_ = x.conn.Close()
 		return canceled(&Error{Stage: StageHead, Addr: x.t.name}, x.ctx)

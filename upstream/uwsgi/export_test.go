@@ -4,18 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"net/http"
 )
 
 // ParseResponseHead finds and parses the head at the beginning of b.
-func ParseResponseHead(b []byte) (status int, reason string, header http.Header, length int64, err error) {
+func ParseResponseHead(b []byte) (status int, reason string, fields []Field, length int64, err error) {
 	end := headEnd(b, 0)
 	if end < 0 {
 		return 0, "", nil, 0, errors.New("no end")
 	}
 	var h head
-	err = h.parse(b[:end])
-	return h.status, h.reason, h.header, h.length, err
+	_, err = h.parse(b[:end], make([]Field, 0, 16))
+	return h.status, h.reason, h.fields, h.length, err
+}
+
+// ParseHeadInto is ParseResponseHead with memory that is used again.
+func ParseHeadInto(b []byte, to []Field) ([]Field, error) {
+	var h head
+	return h.parse(b[:headEnd(b, 0)], to)
 }
 
 // HeadEnd is headEnd after the first from bytes were seen.

@@ -159,7 +159,7 @@ func (x *exchange) suspicious(h *head) *Error {
 		return nil
 	}
 	e := x.bad("the member seems to speak HTTP, not uwsgi: it answered 400 to the packet", "give the address of a uwsgi socket: gunicorn needs --protocol uwsgi, uWSGI a socket (not http-socket)")
-	if server := h.header.Get("Server"); server != "" {
+	if server, _ := h.fields.get("server"); server != "" {
 		e.Cause += fmt.Sprintf(" (Server: %.40s)", strings.ToValidUTF8(server, "?"))
 	}
 	e.NeverRan = true

@@ -1,7 +1,6 @@
 package uwsgi
 
 import (
-	"io"
 	"net"
 	"os"
 	"runtime"
@@ -21,13 +20,20 @@ type fileConn struct {
 	mu          sync.Mutex // guards the fields below
 	fd          int        // -1 when file has it, or after Close
 	file        *os.File   // nil until something waits
-	read, write time.Time  // deadlines that file will have
+	stopped     bool       // reads and writes return with an error, now and later
+	read, write limit      // what file will have
+	waiter      *waiter    // who waits for an answer without file
+	poller      *poller    // where
+	enrolled    bool       // poller knows fd
 }
 
 var (
 	_ net.Conn     = (*fileConn)(nil)
 	_ syscall.Conn = (*fileConn)(nil)
 )
+
+// longAgo is a deadline that makes every read and write return at once.
+var longAgo = time.Unix(1, 0)
 
 // polled returns the socket behind an os.File, which has poller and deadlines.
 func (c *fileConn) polled() (*os.File, error) {
@@ -41,22 +47,34 @@ func (c *fileConn) polled() (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(c.fd), c.name)
 	c.file, c.fd = f, -1
-	var err error
-	if c.read.Equal(c.write) {
-		if !c.read.IsZero() {
-			err = f.SetDeadline(c.read)
-		}
-	} else if err = f.SetReadDeadline(c.read); err == nil {
-		err = f.SetWriteDeadline(c.write)
+	if c.stopped {
+		return f, f.SetDeadline(longAgo)
 	}
-	return f, err
+	if c.read == c.write {
+		if c.read == (limit{}) {
+			return f, nil
+		}
+		return f, f.SetDeadline(c.read.deadline())
+	}
+	if err := f.SetReadDeadline(c.read.deadline()); err != nil {
+		return f, err
+	}
+	return f, f.SetWriteDeadline(c.write.deadline())
 }
 
 // Read implements net.Conn.
 func (c *fileConn) Read(p []byte) (int, error) {
-	if n, err := c.readNow(p); n > 0 || err != nil {
-		return n, err
+	if c.bare() {
+		runtime.Gosched()
+		if n, err := c.readNow(p); n > 0 || err != nil {
+			return n, err
+		}
 	}
+	return c.readWaiting(p)
+}
+
+// readWaiting is Read without trying first.
+func (c *fileConn) readWaiting(p []byte) (int, error) {
 	f, err := c.polled()
 	if err != nil {
 		return 0, err
@@ -64,35 +82,35 @@ func (c *fileConn) Read(p []byte) (int, error) {
 	return f.Read(p)
 }
 
-// readNow lets other goroutines run first and then reads what has come, as long
-// as there is no poller. Under load the answer is mostly there by then, and the
-// four system calls that waiting costs are saved.
-func (c *fileConn) readNow(p []byte) (int, error) {
-	c.mu.Lock()
-	bare := c.fd >= 0
-	c.mu.Unlock()
-	if !bare {
-		return 0, nil
-	}
-	runtime.Gosched()
+func (c *fileConn) bare() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fd < 0 || c.read.Equal(longAgo) {
+	return c.fd >= 0
+}
+
+// readNow reads what has come, as long as there is no poller. It gives nothing
+// and no error where a read has to wait, or the file is to be asked.
+//
+// Whoever lets other goroutines run before finds the answer there under load,
+// most of the time, and saves what waiting costs: the poller, several system
+// calls, a timer.
+func (c *fileConn) readNow(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 || c.stopped || !c.read.at.IsZero() && !c.read.begun {
 		return 0, nil // the file knows better
 	}
-	for {
-		n, err := syscall.Read(c.fd, p)
-		switch {
-		case err == nil && n == 0 && len(p) > 0:
-			return 0, io.EOF
-		case err == nil:
-			return n, nil
-		case err == syscall.EAGAIN:
-			return 0, nil
-		case err != syscall.EINTR:
-			return 0, os.NewSyscallError("read", err)
-		}
+	return receive(c.fd, p)
+}
+
+// quietNow is conn.quiet, as long as there is no poller.
+func (c *fileConn) quietNow() (quiet, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return false, c.file == nil
 	}
+	return silent(c.fd), true
 }
 
 // Write implements net.Conn.
@@ -101,33 +119,39 @@ func (c *fileConn) Write(p []byte) (int, error) {
 	if err != nil || n == len(p) {
 		return n, err
 	}
+	m, err := c.writeWaiting(p[n:])
+	return n + m, err
+}
+
+// writeWaiting is Write without trying first.
+func (c *fileConn) writeWaiting(p []byte) (int, error) {
 	f, err := c.polled()
 	if err != nil {
-		return n, err
+		return 0, err
 	}
-	m, err := f.Write(p[n:])
-	return n + m, err
+	return f.Write(p)
 }
 
 // writeNow writes what the kernel takes at once, as long as there is no poller.
 func (c *fileConn) writeNow(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fd < 0 || !c.write.IsZero() && c.write.Equal(longAgo) {
+	if c.fd < 0 || c.stopped || !c.write.at.IsZero() && !c.write.begun {
 		return 0, nil // the file knows better
 	}
-	for {
-		n, err := syscall.Write(c.fd, p)
-		switch err {
-		case nil:
-			return n, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, nil
-		default:
-			return 0, os.NewSyscallError("write", err)
-		}
+	return transmit(c.fd, p)
+}
+
+// begin is writeNow, the first of an exchange: reads and writes may take d.
+func (c *fileConn) begin(p []byte, d time.Duration) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 || c.stopped {
+		c.setLocked(within(d), true, true)
+		return 0, nil
 	}
+	c.read, c.write = within(d), within(d)
+	return transmit(c.fd, p)
 }
 
 // Close implements net.Conn.
@@ -142,41 +166,60 @@ func (c *fileConn) Close() error {
 	}
 	fd := c.fd
 	c.fd = -1
-	return syscall.Close(fd)
+	c.giveUpLocked()
+	return closeNow(fd)
+}
+
+// interrupt makes every read and write return with an error, now and later.
+func (c *fileConn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	c.giveUpLocked()
+	if c.file != nil {
+		_ = c.file.SetDeadline(longAgo)
+	}
+}
+
+func (c *fileConn) interrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
+
+// set sets the limits of reads and of writes.
+func (c *fileConn) set(l limit, read, write bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.setLocked(l, read, write)
+}
+
+func (c *fileConn) setLocked(l limit, read, write bool) error {
+	if read {
+		c.read = l
+	}
+	if write {
+		c.write = l
+	}
+	switch {
+	case c.file == nil || c.stopped:
+		return nil
+	case !write:
+		return c.file.SetReadDeadline(l.deadline())
+	case !read:
+		return c.file.SetWriteDeadline(l.deadline())
+	}
+	return c.file.SetDeadline(l.deadline())
 }
 
 // SetDeadline implements net.Conn.
-func (c *fileConn) SetDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.read, c.write = t, t
-	if c.file == nil {
-		return nil
-	}
-	return c.file.SetDeadline(t)
-}
+func (c *fileConn) SetDeadline(t time.Time) error { return c.set(limit{at: t}, true, true) }
 
 // SetReadDeadline implements net.Conn.
-func (c *fileConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.read = t
-	if c.file == nil {
-		return nil
-	}
-	return c.file.SetReadDeadline(t)
-}
+func (c *fileConn) SetReadDeadline(t time.Time) error { return c.set(limit{at: t}, true, false) }
 
 // SetWriteDeadline implements net.Conn.
-func (c *fileConn) SetWriteDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.write = t
-	if c.file == nil {
-		return nil
-	}
-	return c.file.SetWriteDeadline(t)
-}
+func (c *fileConn) SetWriteDeadline(t time.Time) error { return c.set(limit{at: t}, false, true) }
 
 // LocalAddr implements net.Conn. This side has no name.
 func (c *fileConn) LocalAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }

@@ -67,7 +67,7 @@ func (f *flights) sort(before time.Time) (open []flight, known int) {
 	defer f.mu.Unlock()
 	open = make([]flight, 0, f.count)
 	for x := f.first; x != nil; x = x.next {
-		if file, ok := x.conn.Conn.(*fileConn); ok && !x.known {
+		if file := x.conn.file; file != nil && !x.known {
 			open = append(open, flight{file, x.began.Before(before)})
 		} else {
 			known++

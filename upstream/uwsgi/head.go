@@ -2,12 +2,9 @@ package uwsgi
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -21,7 +18,7 @@ const (
 type head struct {
 	status int
 	reason string
-	header http.Header // without framing and hop-by-hop fields
+	fields FieldList // without framing and hop-by-hop fields
 
 	length    int64 // Content-Length, or -1
 	chunked   bool
@@ -54,18 +51,21 @@ func headEnd(b []byte, from int) int {
 // CGI field Status counts, wherever it stands, and without that it is 302 if
 // there is a Location and 200 otherwise.
 //
-// All strings of the result share one copy of b.
-func (h *head) parse(b []byte) error {
+// The fields are appended to to, which is returned; all strings of the result
+// share one copy of b.
+func (h *head) parse(b []byte, to []Field) ([]Field, error) {
 	text := string(b)
 	*h = head{length: -1}
+	p := fieldParser{h: h, fields: to, first: len(to)}
 	if strings.HasPrefix(text, "HTTP/") {
 		line, rest := cutLine(text)
 		if err := h.statusLine(line); err != nil {
-			return err
+			return to, err
 		}
-		text = rest
+		p.at = len(text) - len(rest)
 	}
-	return h.fields(text)
+	err := p.parse(b, text)
+	return p.fields, err
 }
 
 // cutLine takes the first line off s, without its line end.
@@ -90,6 +90,17 @@ func (h *head) statusLine(line string) error {
 	return nil
 }
 
+// trimBlanks takes blanks off both ends.
+func trimBlanks(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
 // isVersion accepts digits, or digits, a point and digits.
 func isVersion(s string) bool {
 	major, minor, point := strings.Cut(s, ".")
@@ -102,177 +113,11 @@ func parseStatus(s string) (status int, reason string, err error) {
 		return 0, "", fmt.Errorf("status %.60q", s)
 	}
 	status = int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
-	reason = strings.Trim(s[3:], " \t")
+	reason = trimBlanks(s[3:])
 	if c, bad := control(reason); bad {
 		return 0, "", fmt.Errorf("byte 0x%02x in the reason of the status", c)
 	}
 	return status, reason, nil
-}
-
-// fields reads the lines up to the empty one.
-func (h *head) fields(text string) error {
-	count := strings.Count(text, "\n")
-	if count > maxHeadFields+1 {
-		return fmt.Errorf("more than %d header fields", maxHeadFields)
-	}
-	h.header = make(http.Header, count)
-	p := fieldParser{h: h, values: make([]string, count+1)}
-	for {
-		line, rest := cutLine(text)
-		if line == "" {
-			break
-		}
-		if err := p.line(line); err != nil {
-			return err
-		}
-		text = rest
-	}
-	return p.finish()
-}
-
-// fieldParser is what has been seen of a head's fields.
-type fieldParser struct {
-	h      *head
-	values []string // backing of the header's first values
-	n      int      // fields so far
-
-	status     string
-	connection []string
-	hasStatus  bool
-	hasLength  bool
-	hasCoding  bool
-	upgrade    string
-}
-
-func (p *fieldParser) line(line string) error {
-	name, value, ok := strings.Cut(line, ":")
-	if !ok {
-		return fmt.Errorf("header line without a colon: %.60q", line)
-	}
-	if i := notToken(name); i >= 0 {
-		return fmt.Errorf("byte 0x%02x in the header name %.60q", name[i], name)
-	}
-	if name == "" {
-		return errors.New("header line without a name")
-	}
-	value = strings.Trim(value, " \t")
-	if c, bad := control(value); bad {
-		return fmt.Errorf("byte 0x%02x in the value of header %.60s", c, name)
-	}
-	p.n++
-	return p.field(textproto.CanonicalMIMEHeaderKey(name), value)
-}
-
-// field sorts out what frames the response or belongs to this connection only.
-func (p *fieldParser) field(name, value string) error {
-	switch name {
-	case "Content-Length":
-		return p.length(value)
-	case "Transfer-Encoding":
-		return p.coding(value)
-	case "Connection":
-		p.connection = append(p.connection, value)
-	case "Status":
-		if !p.hasStatus {
-			p.status, p.hasStatus = value, true
-		}
-	case "Upgrade":
-		if p.upgrade == "" {
-			p.upgrade = value
-		}
-	case "Keep-Alive", "Te", "Trailer", "Proxy-Connection":
-	case "Content-Type", "Date", "Server", "Etag", "Location", "Last-Modified", "Expires", "Refresh",
-		"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Buffering", "X-Accel-Limit-Rate", "X-Accel-Charset":
-		if _, have := p.h.header[name]; !have { // the first one wins
-			p.add(name, value)
-		}
-	default:
-		p.add(name, value)
-	}
-	return nil
-}
-
-func (p *fieldParser) add(name, value string) {
-	if have, ok := p.h.header[name]; ok {
-		p.h.header[name] = append(have, value)
-		return
-	}
-	i := p.n - 1
-	p.values[i] = value
-	p.h.header[name] = p.values[i : i+1 : i+1]
-}
-
-func (p *fieldParser) length(value string) error {
-	if p.hasLength {
-		return errors.New("more than one Content-Length")
-	}
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || !isDigits(value) {
-		return fmt.Errorf("Content-Length %.40q is not a number of bytes", value)
-	}
-	p.h.length, p.hasLength = n, true
-	return nil
-}
-
-func (p *fieldParser) coding(value string) error {
-	if p.hasCoding {
-		return errors.New("more than one Transfer-Encoding")
-	}
-	if !strings.EqualFold(value, "chunked") {
-		return fmt.Errorf("Transfer-Encoding %.40q, and only chunked is understood", value)
-	}
-	p.h.chunked, p.hasCoding = true, true
-	return nil
-}
-
-// finish judges the fields together.
-func (p *fieldParser) finish() error {
-	h := p.h
-	if p.hasLength && p.hasCoding {
-		return errors.New("both Content-Length and Transfer-Encoding")
-	}
-	if h.status == 0 {
-		if err := p.cgiStatus(); err != nil {
-			return err
-		}
-	}
-	p.dropListed()
-	if h.status == http.StatusSwitchingProtocols && p.upgrade != "" {
-		h.header["Upgrade"] = []string{p.upgrade}
-	}
-	h.gunicorn = strings.HasPrefix(h.header.Get("Server"), "gunicorn")
-	return nil
-}
-
-func (p *fieldParser) cgiStatus() (err error) {
-	switch {
-	case p.hasStatus:
-		p.h.status, p.h.reason, err = parseStatus(p.status)
-	case p.n == 0:
-		return errors.New("neither a status nor a header")
-	case p.h.header["Location"] != nil:
-		p.h.status = http.StatusFound
-	default:
-		p.h.status = http.StatusOK
-	}
-	return err
-}
-
-// dropListed removes the fields that Connection lists (RFC 9110, 7.6.1).
-func (p *fieldParser) dropListed() {
-	h := p.h
-	if len(p.connection) == 1 {
-		h.keepAlive = strings.EqualFold(p.connection[0], "keep-alive")
-		h.closing = strings.EqualFold(p.connection[0], "close")
-		if h.keepAlive || h.closing {
-			return
-		}
-	}
-	for _, value := range p.connection {
-		for name := range strings.SplitSeq(value, ",") {
-			delete(h.header, textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t")))
-		}
-	}
 }
 
 // bodyless reports whether a response of this status never has a body.

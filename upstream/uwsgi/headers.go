@@ -2,6 +2,7 @@ package uwsgi
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -9,30 +10,35 @@ import (
 // name, and every other byte to 0. "_" is among these: a server that folds "-"
 // and "_" into one could not tell X-Real-Ip from X_Real_Ip, and some frameworks
 // fold "." likewise.
-func upper(c byte) byte {
-	switch {
-	case 'a' <= c && c <= 'z':
-		return c - 'a' + 'A'
-	case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return c
-	case c == '-':
-		return '_'
-	}
-	return 0
-}
+func upper(c byte) byte { return upperBytes[c] }
 
-// appendKey appends the name of the variable of a header, HTTP_X_FOO for X-Foo.
-// It reports false for a name that no variable is made of.
-func appendKey(dst []byte, name string) ([]byte, bool) {
-	dst = append(dst, "HTTP_"...)
-	for i := range len(name) {
-		c := upper(name[i])
-		if c == 0 {
-			return dst, false
+var upperBytes = func() (t [256]byte) {
+	for c := range t {
+		switch c := byte(c); {
+		case 'a' <= c && c <= 'z':
+			t[c] = c - 'a' + 'A'
+		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+			t[c] = c
+		case c == '-':
+			t[c] = '_'
 		}
-		dst = append(dst, c)
 	}
-	return dst, name != ""
+	return t
+}()
+
+// writeKey writes the name of the variable of a header, HTTP_X_FOO for X-Foo, to
+// dst, which is as long. It reports false for a name that no variable is made of.
+func writeKey(dst []byte, name string) bool {
+	copy(dst, "HTTP_")
+	dst = dst[len("HTTP_"):]
+	for i := range dst {
+		c := upperBytes[name[i]]
+		if c == 0 {
+			return false
+		}
+		dst[i] = c
+	}
+	return name != ""
 }
 
 // stays reports whether a header with this variable name is never sent on as a
@@ -70,35 +76,73 @@ func vouched(key string) bool {
 	return strings.HasPrefix(key, "HTTP_X_FORWARDED_")
 }
 
+// fields takes the header in.
+func (e *Encoder) fields(header Fields) {
+	switch h := header.(type) {
+	case nil:
+	case FieldList:
+		for i := range h {
+			e.field(h[i].Name, h[i].Value)
+		}
+	case Listed:
+		for i := range h.Len() {
+			if name, value := h.At(i); name != "" {
+				e.field(name, value)
+			}
+		}
+	default:
+		header.Range(e.visit)
+	}
+}
+
 // field takes one header field in. It never stops the walk.
 func (e *Encoder) field(name, value string) bool {
 	e.count++
 	if len(e.vars) > MaxPairsGunicorn {
 		return true // lost already, and searching so many names would be slow
 	}
-	at := len(e.buf)
-	e.buf = append(e.buf, 0, 0)
-	buf, ok := appendKey(e.buf, name)
-	e.buf = buf
-	key := e.buf[at+2:]
-	if !ok || e.aside(key, value) {
-		e.buf = e.buf[:at]
+	at, key := len(e.buf), len("HTTP_")+len(name)
+	n := 4 + key + len(value)
+	b := slices.Grow(e.buf, n)[:at+n]
+	if !writeKey(b[at+2:at+2+key], name) {
 		return true
 	}
-	if i := e.claim(key); i >= 0 {
-		e.buf = e.buf[:at]
-		if e.vars[i].header { // else the caller or the pool has spoken
-			sep := ", "
-			if string(e.key(i)) == "HTTP_COOKIE" {
-				sep = "; "
-			}
-			e.join(i, sep, value)
+	word, bit := slot(b[at+2 : at+2+key])
+	if (staying[word]&bit != 0 || len(e.con.hidden) > 0) && e.aside(b[at+2:at+2+key], value) {
+		return true
+	}
+	if e.seen[word]&bit != 0 {
+		if i := find(e, b[at+2:at+2+key]); i >= 0 {
+			e.again(i, value)
+			return true
 		}
+	}
+	e.seen[word] |= bit
+	b[at], b[at+1] = byte(key), byte(key>>8)
+	if e.over || e.need+n > MaxVarsBytes {
+		e.buf = b[:at+2+key]
+		e.finish(at, value, true)
 		return true
 	}
-	e.buf[at], e.buf[at+1] = byte(len(key)), byte(len(key)>>8)
-	e.finish(at, value, true)
+	e.need += n
+	e.vars = append(e.vars, varPos{at: at, key: key, size: len(value), header: true})
+	e.buf = b
+	b = b[at+2+key:]
+	b[0], b[1] = byte(len(value)), byte(len(value)>>8)
+	copy(b[2:], value)
 	return true
+}
+
+// again takes in a field whose variable there is already.
+func (e *Encoder) again(i int, value string) {
+	if !e.vars[i].header {
+		return // the caller or the pool has spoken
+	}
+	sep := ", "
+	if string(e.key(i)) == "HTTP_COOKIE" {
+		sep = "; "
+	}
+	e.join(i, sep, value)
 }
 
 // aside reports whether a header does not become a variable of its own, and
@@ -134,7 +178,7 @@ func (e *Encoder) dropListed() {
 		if word, bit := slot(e.work); e.seen[word]&bit == 0 || vouched(string(e.work)) {
 			continue
 		}
-		if i := e.find(e.work); i >= 0 && e.vars[i].header {
+		if i := find(e, e.work); i >= 0 && e.vars[i].header {
 			e.remove(i)
 		}
 	}

@@ -6,10 +6,14 @@ const (
 	inflowBytes = 16 << 10
 	sendBytes   = 32 << 10
 	aheadBytes  = 16 << 10 // of a request's body that goes with its variables
+	keepFields  = 64
 )
 
 // buffer is memory that is used again.
-type buffer struct{ b []byte }
+type buffer struct {
+	b      []byte
+	fields []Field // of the heads of one exchange
+}
 
 // inflow is what has come from the member and was not consumed yet: bytes r to
 // w of a buffer that grows while a head is read.
@@ -21,17 +25,15 @@ type inflow struct {
 func (in *inflow) bytes() []byte { return in.buf.b[in.r:in.w] }
 func (in *inflow) len() int      { return in.w - in.r }
 
-// fill reads once, behind what is there.
-func (in *inflow) fill(c *conn) (int, error) {
+// space returns where to read to, behind what is there.
+func (in *inflow) space() []byte {
 	if in.r == in.w {
 		in.r, in.w = 0, 0
 	}
 	if in.w == len(in.buf.b) {
 		in.room()
 	}
-	n, err := c.Read(in.buf.b[in.w:])
-	in.w += n
-	return n, err
+	return in.buf.b[in.w:]
 }
 
 // room makes space by moving what is there to the front, or by doubling.
@@ -58,9 +60,12 @@ func (p *buffers) takeIn() *buffer {
 
 // putIn takes memory back, unless a large head made it grow.
 func (p *buffers) putIn(b *buffer) {
-	if len(b.b) == inflowBytes {
-		p.in.Put(b)
+	if len(b.b) != inflowBytes || cap(b.fields) > keepFields {
+		return
 	}
+	clear(b.fields) // it holds on to the heads
+	b.fields = b.fields[:0]
+	p.in.Put(b)
 }
 
 func (p *buffers) takeOut() *buffer {

@@ -10,10 +10,10 @@ import (
 // refuses asks the member about a block size without running anything: with a
 // ping (modifier 100) of that size. What is too big is reset, and everything
 // else is answered or closed after it was read.
-func (t *Transport) refuses(ctx context.Context, s *scratch, size int) bool {
+func (t *Transport) refuses(ctx context.Context, size int) bool {
 	var c *conn
 	e := untilRoom(ctx, askTimeout, func() (e *Error) {
-		c, e = t.dial(ctx, s)
+		c, e = t.dial(ctx)
 		return e
 	})
 	if e != nil {
@@ -40,9 +40,9 @@ const (
 
 // ask finds out the dialect without running anything. The error is that of a
 // member that cannot be reached.
-func (t *Transport) ask(ctx context.Context, s *scratch) (Dialect, *Error) {
+func (t *Transport) ask(ctx context.Context) (Dialect, *Error) {
 	limit := min(askTimeout, t.responseTimeoutOr(askTimeout))
-	switch a, e := t.ping(ctx, s, limit); {
+	switch a, e := t.ping(ctx, limit); {
 	case e != nil:
 		return DialectAuto, e
 	default:
@@ -60,8 +60,8 @@ type echo struct {
 // ping sends a ping (modifier 100): uWSGI answers it with a packet, or closes if
 // it has no plugin for it, and gunicorn says in HTTP that it does not know the
 // modifier. No app runs. The *Error is that of a member that cannot be reached.
-func (t *Transport) ping(ctx context.Context, s *scratch, limit time.Duration) (a echo, e *Error) {
-	c, e := t.dial(ctx, s)
+func (t *Transport) ping(ctx context.Context, limit time.Duration) (a echo, e *Error) {
+	c, e := t.dial(ctx)
 	if e != nil {
 		return a, e
 	}

@@ -41,7 +41,7 @@ func ReadStats(ctx context.Context, addr Address) (Stats, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, statsTime)
 	defer cancel()
-	c, e := t.dial(ctx, new(scratch))
+	c, e := t.dial(ctx)
 	if e != nil {
 		if e.away && !strings.HasPrefix(e.Cause, "permission") {
 			e.Cure = "is uWSGI running, and is this the address in its stats option?"

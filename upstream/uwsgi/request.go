@@ -62,8 +62,9 @@ type Request struct {
 	Rewind func() (io.Reader, error)
 
 	// Interim, if not nil, is called for every 1xx response before the final
-	// one, except 101. It is called from the goroutine that called Do.
-	Interim func(status int, header http.Header)
+	// one, except 101. It is called from the goroutine that called Do. The slice
+	// is good until Do has returned an error or the response's body is closed.
+	Interim func(status int, fields []Field)
 }
 
 // Var is one variable of the packet.
@@ -74,6 +75,15 @@ type Var struct{ Key, Value string }
 // was sent more than once come one after another.
 type Fields interface {
 	Range(f func(name, value string) bool)
+}
+
+// Listed is what Fields are walked through by if they have it: that costs less
+// than calling back. A field without a name is passed over. The other rules are
+// those of Range.
+type Listed interface {
+	Fields
+	Len() int
+	At(i int) (name, value string)
 }
 
 // HeaderFields lets an http.Header serve as Fields.

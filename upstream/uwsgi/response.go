@@ -2,7 +2,6 @@ package uwsgi
 
 import (
 	"net"
-	"net/http"
 )
 
 // Response is a worker's answer. The caller closes Body, always; until then the
@@ -11,9 +10,12 @@ type Response struct {
 	Status int    // 101 or 200..999
 	Reason string // the phrase of the status line, "" if there was none
 
-	// Header has what is meant for the client: framing and hop-by-hop fields
-	// and the CGI field Status are gone.
-	Header http.Header
+	// Fields has what is meant for the client, in the order and with the names
+	// of the worker: framing and hop-by-hop fields and the CGI field Status are
+	// gone, and of what has one value the first one stays. The slice is good
+	// until Body is closed; its strings share one copy of the head and may be
+	// kept.
+	Fields []Field
 
 	// ContentLength is the length of Body, or -1 when only its end tells. For
 	// HEAD and 304 it is the length that the worker declared, or -1; Body is

@@ -131,11 +131,20 @@ func responseFrom(resp *Response, r *http.Request, spool io.Closer) *http.Respon
 	h := &http.Response{
 		Status: strconv.Itoa(resp.Status) + " " + reason, StatusCode: resp.Status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: resp.Header, ContentLength: resp.ContentLength, Request: r,
+		Header: headerOf(resp.Fields), ContentLength: resp.ContentLength, Request: r,
 		Body: &spooledBody{Body: resp.Body, spool: spool},
 	}
 	if resp.Conn != nil {
 		h.Body = &switchedBody{Conn: resp.Conn, body: resp.Body}
+	}
+	return h
+}
+
+// headerOf is a header as package net/http has it.
+func headerOf(fields []Field) http.Header {
+	h := make(http.Header, len(fields))
+	for _, f := range fields {
+		h.Add(f.Name, f.Value)
 	}
 	return h
 }

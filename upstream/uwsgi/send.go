@@ -38,14 +38,29 @@ func (x *exchange) write(req *Request, packet []byte, body io.Reader) *Error {
 
 // writeFirst is the first write of an exchange; b begins with the packet.
 func (x *exchange) writeFirst(b []byte) bool {
-	x.conn.arm(x.t.responseTimeout)
-	n, err := x.conn.Write(b)
+	n, err := x.begin(b)
 	if err != nil {
 		x.writeErr, x.cutPacket = err, n < x.packet
 		return false
 	}
 	x.fly()
 	return true
+}
+
+// begin starts the clocks of the exchange and writes b.
+func (x *exchange) begin(b []byte) (int, error) {
+	f := x.conn.file
+	if f == nil {
+		x.conn.arm(x.t.responseTimeout)
+		return x.conn.Write(b)
+	}
+	n, err := f.begin(b, x.t.responseTimeout)
+	if err != nil || n == len(b) {
+		return n, err
+	}
+	x.watch()
+	m, err := f.writeWaiting(b[n:])
+	return n + m, err
 }
 
 // writeWithBody sends what is at hand of the body together with the variables.
@@ -88,7 +103,7 @@ func (x *exchange) writeHeld(req *Request, body io.Reader, left int64) *Error {
 		return x.t.bodyFailure(StageSend, err, false)
 	}
 	x.conn.arm(x.t.responseTimeout)
-	_, x.writeErr = x.conn.Write(out.b[:n])
+	_, x.writeErr = x.transmit(out.b[:n])
 	return nil
 }
 
@@ -97,6 +112,18 @@ func (x *exchange) writeHeld(req *Request, body io.Reader, left int64) *Error {
 // has moved for the response timeout, by an interrupt, and with EPIPE when the
 // member has closed.
 func (x *exchange) awaitTaken() error {
+	if x.ctx.Err() != nil {
+		x.conn.interrupt()
+	}
+	if f := x.conn.file; f != nil {
+		if done, err := f.takenNow(); done {
+			if err == nil {
+				x.know()
+			}
+			return err
+		}
+	}
+	x.watch()
 	begun := time.Now()
 	for look := firstLook; ; look = min(2*look, lastLook) {
 		if left := x.t.responseTimeout - time.Since(begun); left > 0 {
@@ -144,6 +171,7 @@ func atHand(req *Request, body io.Reader) bool {
 }
 
 func (x *exchange) startSending(req *Request, body io.Reader, left int64) {
+	x.watch()
 	x.conn.armRead(0) // the clock starts with the last byte
 	x.send = &sender{
 		x: x, body: body, left: left, stop: req.StopBody, atHand: atHand(req, body), done: make(chan struct{}),

@@ -15,6 +15,7 @@ type sender struct {
 	body   io.Reader
 	left   int64  // only run touches it
 	stuck  bool   // likewise: the member takes nothing and says nothing
+	deaf   bool   // likewise: nothing more is to be sent
 	atHand bool   // a Read of body never waits for a client
 	stop   func() // Request.StopBody
 
@@ -63,23 +64,31 @@ func (s *sender) released() bool {
 // copy hands the body to the kernel as far as the member takes it. It returns
 // false when the body could not be read.
 func (s *sender) copy() bool {
+	if r, ok := s.body.(*spoolReader); ok && !s.copySpool(r) {
+		return false
+	}
 	out := s.x.t.buffers.takeOut()
 	defer s.x.t.buffers.putOut(out)
-	for s.left > 0 {
+	for s.left > 0 && !s.deaf {
 		n, err := s.read(out.b[:min(int64(len(out.b)), s.left)])
 		if err == errStopped || !s.write(out.b[:n]) {
 			break
 		}
 		if s.left -= int64(n); err != nil && s.left > 0 {
-			if err == io.EOF {
-				err = errShortBody
-			}
-			s.bodyErr.Store(&err)
-			s.x.conn.interrupt() // the reader says so
-			return false
+			return s.unreadable(err)
 		}
 	}
 	return true
+}
+
+// unreadable notes why the body could not be read. It returns false.
+func (s *sender) unreadable(err error) bool {
+	if err == io.EOF {
+		err = errShortBody
+	}
+	s.bodyErr.Store(&err)
+	s.x.conn.interrupt() // the reader says so
+	return false
 }
 
 // errStopped says that no more bytes are wanted.
@@ -129,19 +138,20 @@ func (s *sender) leave() bool {
 func (s *sender) write(p []byte) bool {
 	for len(p) > 0 {
 		n, err := s.push(p)
-		if p = p[n:]; err == nil || len(p) == 0 {
-			continue
-		}
-		// TLS does not survive a timeout.
-		if !isTimeout(err) || s.x.conn.interrupted() {
-			return false
-		}
-		s.stuck = n == 0 && !s.x.moving()
-		if s.stuck || s.x.conn.secure {
+		if p = p[n:]; err != nil && len(p) > 0 && !s.goesOn(n, err) {
 			return false
 		}
 	}
 	return true
+}
+
+// goesOn reports whether an error of a write of which n bytes went out is none.
+func (s *sender) goesOn(n int, err error) bool {
+	if !isTimeout(err) || s.x.conn.interrupted() {
+		return false
+	}
+	s.stuck = n == 0 && !s.x.moving()
+	return !s.stuck && !s.x.conn.secure // TLS does not survive a timeout
 }
 
 func (s *sender) push(p []byte) (int, error) {

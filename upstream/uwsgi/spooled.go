@@ -19,6 +19,7 @@ type Spool struct {
 	chunks []*chunk     // the body, all full but the last, or
 	file   *os.File     // the body, in a file without a name
 	closed bool
+	lent   int       // pieces of chunks that are being written; they are freed after the last one
 	first  [4]*chunk // backs chunks while it is short
 }
 
@@ -50,7 +51,9 @@ func (b *Spool) Close() error {
 		return nil
 	}
 	b.closed = true
-	b.freeChunks()
+	if b.lent == 0 {
+		b.freeChunks()
+	}
 	if b.file == nil {
 		return nil
 	}
@@ -169,6 +172,31 @@ func (b *Spool) readAt(p []byte, at int64) (int, error) {
 		err = io.ErrUnexpectedEOF // the size is known: somebody cut the file
 	}
 	return 0, &SpoolError{Op: SpoolWrite, Err: err}
+}
+
+// lend returns what is in memory of the body at an offset, nothing if it is in a
+// file. What is lent is to be given back, and stays good until then even if the
+// Spool is closed.
+func (b *Spool) lend(at int64) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return nil, os.ErrClosed
+	case b.file != nil || at >= b.size:
+		return nil, nil
+	}
+	b.lent++
+	p := b.chunks[at/chunkBytes][at%chunkBytes:]
+	return p[:min(int64(len(p)), b.size-at)], nil
+}
+
+func (b *Spool) giveBack() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lent--; b.lent == 0 && b.closed {
+		b.freeChunks()
+	}
 }
 
 // spoolReader reads a Spool from its start.

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -25,13 +24,15 @@ const (
 
 // Transport sends requests to one member. It is safe for concurrent use, limits
 // nothing, and has no goroutine of its own; what it learns of the member
-// (dialect, buffer-size) it keeps for as long as it lives.
+// (dialect, buffer-size) it keeps for as long as it lives. On Linux it has a
+// descriptor for those who wait for answers, until CloseIdle.
 //
 // Every request gets a connection of its own, except that gunicorn's connections
 // are used again by the rules of its keep-alive.
 type Transport struct {
 	addr            Address
 	name            string // addr, for people
+	sockaddr        sockaddr
 	tls             *tls.Config
 	constants       *Constants
 	fixed           Dialect // of the options
@@ -48,14 +49,14 @@ type Transport struct {
 	watch   bool // flights are kept
 	flights flights
 
+	poller    poller
 	buffers   buffers
 	scratches sync.Pool
 }
 
 // scratch is the memory of one Do before there is a response.
 type scratch struct {
-	enc      Encoder
-	sockaddr syscall.SockaddrUnix
+	enc Encoder
 }
 
 // NewTransport returns a transport to addr. It reads the files of o.TLS, opens
@@ -69,6 +70,9 @@ func NewTransport(addr Address, o Options) (*Transport, error) {
 		addr: addr, name: addr.String(), constants: NewConstants(o), fixed: o.Dialect,
 		connectTimeout:  timeoutOr(o.ConnectTimeout, DefaultConnectTimeout),
 		responseTimeout: timeoutOr(o.ResponseTimeout, DefaultResponseTimeout),
+	}
+	if addr.Network == "unix" {
+		t.sockaddr = unixAddress(addr.Addr)
 	}
 	t.holds = kernelTells && addr.Network == "unix" && !o.TLS.Enabled
 	t.watch = o.Watch && t.holds
@@ -135,15 +139,19 @@ func (t *Transport) Dialect() Dialect {
 	return Dialect(t.found.Load())
 }
 
-// CloseIdle closes the connections that are kept for later requests.
-func (t *Transport) CloseIdle() { t.idle.clear() }
+// CloseIdle closes what is kept for later requests, connections above all.
+func (t *Transport) CloseIdle() {
+	t.idle.clear()
+	t.poller.close()
+}
 
 // Do sends req and returns once the final head of the response is in; interim
 // responses go to req.Interim before. The error is always an *Error. The caller
 // closes the Body of the response, also after a 101, whose Conn he closes too.
 //
 // When ctx ends, Do and a Read of the body return with KindCanceled, and the
-// connection is closed. A Conn outlives it.
+// connection is closed. A Conn outlives it. By unix sockets, nobody waits for the
+// end of ctx (Done) before a read or a write has to wait.
 //
 // Do does not wait for a place in a full listen backlog: the error says Full at
 // once, and it is for the caller to try again.
@@ -178,7 +186,7 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 		return nil, e
 	}
 	if t.Dialect() == DialectAuto && DialectMatters(req.PathInfo) {
-		d, e := t.ask(ctx, s)
+		d, e := t.ask(ctx)
 		if e != nil {
 			return nil, e
 		}
@@ -204,7 +212,7 @@ func (t *Transport) do(ctx context.Context, s *scratch, req *Request) (*Response
 			}
 		}
 	}
-	x, resp, e := t.attempt(ctx, s, req, packet, body)
+	x, resp, e := t.attempt(ctx, req, packet, body)
 	if x != nil && e != nil {
 		return t.judge(ctx, s, req, packet, x, e)
 	}
@@ -221,8 +229,8 @@ func (t *Transport) ended(ctx context.Context) *Error {
 
 // attempt sends the request on a fresh connection. Without one there is no
 // exchange.
-func (t *Transport) attempt(ctx context.Context, s *scratch, req *Request, packet []byte, body io.Reader) (*exchange, *Response, *Error) {
-	c, e := t.dial(ctx, s)
+func (t *Transport) attempt(ctx context.Context, req *Request, packet []byte, body io.Reader) (*exchange, *Response, *Error) {
+	c, e := t.dial(ctx)
 	if e != nil {
 		return nil, nil, e
 	}

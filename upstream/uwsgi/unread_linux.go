@@ -47,13 +47,10 @@ func outq(fd uintptr) (int, error) {
 	return int(n), nil
 }
 
-// awaitTaken blocks until the other side has read all that was written to it, or
+// awaitTaken, after takenNow, blocks until the other side has read all that was written to it, or
 // has said something, and returns EPIPE when it has closed. The deadline is that
 // of writes.
 func (c *fileConn) awaitTaken() error {
-	if done, err := c.takenNow(); done {
-		return err
-	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -72,16 +69,13 @@ func (c *fileConn) awaitTaken() error {
 // takenNow lets other goroutines run first and then looks, as long as there is no
 // poller: see readNow.
 func (c *fileConn) takenNow() (done bool, err error) {
-	c.mu.Lock()
-	bare := c.fd >= 0
-	c.mu.Unlock()
-	if !bare {
+	if !c.bare() {
 		return false, nil
 	}
 	runtime.Gosched()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fd < 0 || c.write.Equal(longAgo) {
+	if c.fd < 0 || c.stopped {
 		return false, nil // the file knows better
 	}
 	return taken(uintptr(c.fd))

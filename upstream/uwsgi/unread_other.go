@@ -8,4 +8,6 @@ const kernelTells = false
 
 func (c *fileConn) unread() (int, error) { return 0, errors.ErrUnsupported }
 
+func (c *fileConn) takenNow() (done bool, err error) { return false, nil }
+
 func (c *fileConn) awaitTaken() error { return errors.ErrUnsupported }

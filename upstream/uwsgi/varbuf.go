@@ -1,7 +1,6 @@
 package uwsgi
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 )
@@ -21,30 +20,38 @@ func (v varPos) end() int { return v.at + 4 + v.key + v.size }
 
 // put appends a variable, unless there is one of that name.
 func (e *Encoder) put(key, value string) {
+	word, bit := slot(key)
+	if e.seen[word]&bit != 0 && find(e, key) >= 0 {
+		return
+	}
+	e.seen[word] |= bit
 	at := len(e.buf)
 	e.buf = append(e.buf, byte(len(key)), byte(len(key)>>8))
 	e.buf = append(e.buf, key...)
-	if e.claim(e.buf[at+2:]) >= 0 {
-		e.buf = e.buf[:at]
-		return
-	}
 	e.finish(at, value, false)
 }
 
-// putBytes is put for a value that is not a string. The value must not lie in
-// e.buf.
-func (e *Encoder) putBytes(key string, value []byte) {
-	n := len(e.vars)
-	e.put(key, "")
-	if n == len(e.vars) || len(value) == 0 {
+// set is put for a known name.
+func set[S ~string | ~[]byte](e *Encoder, k *known, value S) {
+	if e.seen[k.word]&k.bit != 0 && find(e, k.name) >= 0 {
 		return
 	}
-	v := &e.vars[n]
-	v.size = len(value)
-	if e.grow(len(value)) {
-		e.buf = append(e.buf, value...)
-		e.patch(n)
+	e.seen[k.word] |= k.bit
+	at, key := len(e.buf), 2+len(k.name)
+	n := key + 2 + len(value)
+	if e.over || e.need+n > MaxVarsBytes {
+		e.buf = append(e.buf, k.sent[:key]...)
+		e.finish(at, string(value), false)
+		return
 	}
+	e.need += n
+	e.vars = append(e.vars, varPos{at: at, key: key - 2, size: len(value)})
+	b := slices.Grow(e.buf, knownBytes+n)[:at+n+knownBytes]
+	e.buf = b[:at+n]
+	*(*[knownBytes]byte)(b[at:]) = k.sent
+	b = b[at+key:]
+	b[0], b[1] = byte(len(value)), byte(len(value)>>8)
+	copy(b[2:], value)
 }
 
 // finish appends the value to a key that has been written at an offset.
@@ -111,36 +118,14 @@ func (e *Encoder) patch(i int) {
 	e.buf[v.at+2+v.key], e.buf[v.at+3+v.key] = byte(v.size), byte(v.size>>8)
 }
 
-// claim returns the index of the variable that has the name, or -1 after having
-// noted that there is one now.
-func (e *Encoder) claim(key []byte) int {
-	word, bit := slot(key)
-	if e.seen[word]&bit != 0 {
-		return e.find(key)
-	}
-	e.seen[word] |= bit
-	return -1
-}
-
 // find returns the index of the variable that has the name, or -1.
-func (e *Encoder) find(key []byte) int {
+func find[S ~string | ~[]byte](e *Encoder, key S) int {
 	for i := range e.vars {
-		if e.vars[i].key == len(key) && bytes.Equal(e.key(i), key) {
+		if e.vars[i].key == len(key) && string(e.key(i)) == string(key) {
 			return i
 		}
 	}
 	return -1
-}
-
-// slot picks the bit of Encoder.seen for a name. A clear bit spares the search;
-// a set one only says that it is worth it.
-func slot(key []byte) (word int, bit uint64) {
-	n := len(key)
-	if n == 0 {
-		return 0, 1
-	}
-	h := uint(n)*37 ^ uint(key[n-1])*11 ^ uint(key[n/2])*5 ^ uint(key[n*3/4])
-	return int(h>>6) & 3, 1 << (h & 63)
 }
 
 func (e *Encoder) key(i int) []byte {

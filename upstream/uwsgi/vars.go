@@ -12,7 +12,7 @@ import (
 type Encoder struct {
 	buf   []byte   // the packet: header, then the block
 	vars  []varPos // the variables in buf, in their order
-	seen  [4]uint64
+	seen  seen
 	need  int  // size of the block; more than buf holds once over is set
 	over  bool // the block went over the limit: buf has gaps
 	count int  // header fields that came
@@ -75,7 +75,7 @@ func (e *Encoder) reset(c *Constants) {
 		e.visit = e.field
 	}
 	e.buf = append(e.buf[:0], 0, 0, 0, 0)
-	e.vars, e.seen, e.need, e.over, e.count = e.vars[:0], [4]uint64{}, 0, false, 0
+	e.vars, e.seen, e.need, e.over, e.count = e.vars[:0], seen{}, 0, false, 0
 	e.con, e.typ, e.typed, e.connection = c, "", false, e.connection[:0]
 }
 
@@ -92,72 +92,89 @@ func (e *Encoder) encode(req *Request, d Dialect, last bool) {
 			e.put(v.Key, v.Value)
 		}
 	}
-	for _, v := range e.con.vars {
-		if v.Key != "UWSGI_SCHEME" && !frames(v.Key) {
-			e.put(v.Key, v.Value)
-		}
-	}
+	e.constants()
 	e.request(req, d)
-	if req.Header != nil {
-		req.Header.Range(e.visit)
-	}
+	e.fields(req.Header)
 	e.dropListed()
-	e.put("CONTENT_TYPE", e.typ)
+	set(e, &contentType, e.typ)
 	e.typ = "" // of the request: not to be kept
 	switch {
 	case req.Upgrade != "":
-		e.put("HTTP_UPGRADE", req.Upgrade)
-		e.put("HTTP_CONNECTION", "Upgrade")
+		set(e, &httpUpgrade, req.Upgrade)
+		set(e, &httpConnection, "Upgrade")
 	case last:
-		e.put("HTTP_CONNECTION", "close")
+		set(e, &httpConnection, "close")
 	}
 	if d == DialectGunicorn && req.Remote.IsValid() && !e.hides("HTTP_X_FORWARDED_FOR") {
 		// gunicorn's REMOTE_ADDR is the peer of the socket, so an app there can
 		// learn of the client only through this.
-		e.putAddr("HTTP_X_FORWARDED_FOR", req.Remote)
+		e.setAddr(&forwardedFor, req.Remote)
 	}
 	if req.Scheme == "https" {
-		e.put("HTTPS", "on")
+		set(e, &httpsOn, "on")
 	}
-	e.put("UWSGI_SCHEME", scheme)
+	set(e, &uwsgiScheme, scheme)
+}
+
+// constants writes those of the pool: all at once if the request has none of their
+// names, which is nearly always so.
+func (e *Encoder) constants() {
+	c := e.con
+	if len(c.vars) == 0 {
+		return
+	}
+	if c.block == nil || c.names.meets(&e.seen) || e.over || e.need+len(c.block) > MaxVarsBytes {
+		for _, v := range c.vars {
+			e.put(v.Key, v.Value)
+		}
+		return
+	}
+	at := len(e.buf)
+	e.seen.add(&c.names)
+	e.need += len(c.block)
+	e.buf = append(e.buf, c.block...)
+	for _, v := range c.places {
+		v.at += at
+		e.vars = append(e.vars, v)
+	}
 }
 
 // request writes what is known of the request besides its header.
 func (e *Encoder) request(req *Request, d Dialect) {
-	e.put("QUERY_STRING", req.Query)
-	e.put("REQUEST_METHOD", req.Method)
+	set(e, &queryString, req.Query)
+	set(e, &requestMethod, req.Method)
 	length := e.scratch[:0]
 	if req.Body != nil {
 		length = strconv.AppendInt(length, req.ContentLength, 10)
 	}
-	e.putBytes("CONTENT_LENGTH", length)
-	e.put("REQUEST_URI", req.URI)
+	set(e, &contentLength, length)
+	set(e, &requestURI, req.URI)
 	if pathIsPlain(req.PathInfo, d) {
-		e.put("PATH_INFO", req.PathInfo)
+		set(e, &pathInfo, req.PathInfo)
 	} else {
 		e.work = appendPath(e.work[:0], req.PathInfo, d)
-		e.putBytes("PATH_INFO", e.work)
+		set(e, &pathInfo, e.work)
 	}
-	e.put("SCRIPT_NAME", req.ScriptName)
-	e.put("SERVER_PROTOCOL", req.Proto)
-	e.put("REQUEST_SCHEME", req.Scheme)
-	e.putAddr("REMOTE_ADDR", req.Remote)
+	set(e, &scriptName, req.ScriptName)
+	set(e, &serverProtocol, req.Proto)
+	set(e, &requestScheme, req.Scheme)
+	e.setAddr(&remoteAddr, req.Remote)
 	port := e.scratch[:0]
 	if req.Remote.IsValid() {
 		port = strconv.AppendUint(port, uint64(req.Remote.Port()), 10)
 	}
-	e.putBytes("REMOTE_PORT", port)
-	e.put("SERVER_NAME", req.ServerName)
-	e.put("SERVER_PORT", req.ServerPort)
-	e.put("HTTP_HOST", req.Host)
+	set(e, &remotePort, port)
+	set(e, &serverName, req.ServerName)
+	set(e, &serverPort, req.ServerPort)
+	set(e, &httpHost, req.Host)
 }
 
-// putAddr writes a client's address the way apps compare it: an IPv4 address
+// setAddr writes a client's address the way apps compare it: an IPv4 address
 // that came in IPv6 clothes as IPv4, and no zone, which is a name of this host's.
-func (e *Encoder) putAddr(key string, remote netip.AddrPort) {
+func (e *Encoder) setAddr(k *known, remote netip.AddrPort) {
 	text := e.scratch[:0]
 	if remote.IsValid() {
 		text = remote.Addr().Unmap().WithZone("").AppendTo(text)
 	}
-	e.putBytes(key, text)
+	set(e, k, text)
 }
