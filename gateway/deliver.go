@@ -36,18 +36,36 @@ func (a *answer) Read(p []byte) (n int, err error) {
 // free gives the worker's slot back; what the body has in memory can still be
 // read. Only one goroutine at a time has the answer.
 func (a *answer) free() {
-	if !a.freed {
-		a.freed = true
-		now := time.Now()
-		a.x.entry.Worker += now.Sub(a.begun)
-		a.span.Finish(now, "", nil)
-		a.lease.Transport().counters.End()
-		if a.err != nil {
-			a.lease.Fail(a.err)
-		} else {
-			a.lease.Release()
-		}
+	switch {
+	case !a.leave():
+	case a.err != nil:
+		a.lease.Fail(a.err)
+	default:
+		a.lease.Release()
 	}
+}
+
+// leave counts that the worker is done, the first time.
+func (a *answer) leave() bool {
+	if a.freed {
+		return false
+	}
+	a.freed = true
+	now := time.Now()
+	a.x.entry.Worker += now.Sub(a.begun)
+	a.span.Finish(now, "", nil)
+	a.lease.Transport().counters.End()
+	return true
+}
+
+// arrived tells the pool that the head is in, and with it perhaps all: then the
+// worker is free before the client has got anything.
+func (a *answer) arrived() {
+	if a.Body.Complete() && a.leave() {
+		a.lease.Finish(a.Status)
+		return
+	}
+	a.lease.Answered(a.Status)
 }
 
 func (a *answer) close() {
@@ -71,6 +89,10 @@ func (x *exchange) deliver(a *answer) {
 		x.copyInPace(a)
 		return
 	}
+	if body, ok := a.Body.(lending); ok && a.ContentLength >= 0 && a.Body.Complete() {
+		x.deliverLent(a, body)
+		return
+	}
 	buf := x.d.g.buffers.get()
 	defer x.d.g.buffers.put(buf)
 	n, err := readSome(a, buf[:])
@@ -82,6 +104,23 @@ func (x *exchange) deliver(a *answer) {
 		x.deliverWhole(a, buf[:n], err)
 	default:
 		x.deliverRelayed(a, buf[:n])
+	}
+}
+
+// lending is a body that gives what it has in memory without a copy. Nothing is
+// left when Next returns nothing.
+type lending interface{ Next() []byte }
+
+// deliverLent sends an answer of known length that is complete in memory, the
+// common one, from where it came into memory.
+func (x *exchange) deliverLent(a *answer, body lending) {
+	defer a.close()
+	x.writeHead(a.Status, a.ContentLength)
+	for p := body.Next(); len(p) > 0; p = body.Next() {
+		if _, err := x.Write(p); err != nil {
+			x.clientGone(err)
+			return
+		}
 	}
 }
 
@@ -130,8 +169,8 @@ func (x *exchange) takeAccel() (inPace bool) {
 	return inPace
 }
 
-// deliverWhole sends an answer that is complete in memory, the common one: the
-// worker is free before the client gets its first byte.
+// deliverWhole sends an answer that is complete in memory: the worker is free
+// before the client gets its first byte.
 func (x *exchange) deliverWhole(a *answer, first []byte, end error) {
 	a.free()
 	defer a.close()

@@ -93,14 +93,22 @@ func (x *exchange) describeRequest() {
 // describeRequest says itself.
 func (x *exchange) Range(f func(name, value string) bool) {
 	for i := range x.r.Fields {
-		field := &x.r.Fields[i]
-		if x.withheld(field.Name) {
-			continue
-		}
-		if !f(field.Name, field.Value) {
+		if name, value := x.At(i); name != "" && !f(name, value) {
 			return
 		}
 	}
+}
+
+// Len implements uwsgi.Listed: the same without a call for each field.
+func (x *exchange) Len() int { return len(x.r.Fields) }
+
+// At implements uwsgi.Listed. A field without a name is passed over.
+func (x *exchange) At(i int) (name, value string) {
+	f := &x.r.Fields[i]
+	if x.withheld(f.Name) {
+		return "", ""
+	}
+	return f.Name, f.Value
 }
 
 // withheld reports whether no member is told of a field of that name.
@@ -246,7 +254,7 @@ func (a *passTo) give(x *exchange, ans *answer) (*answer, error) {
 		return nil, err
 	}
 	ans.response = resp
-	lease.Answered(resp.Status)
+	ans.arrived()
 	a.said.learn(x.r.Method, x.path, x.req.Query, &x.out)
 	return ans, nil
 }

@@ -63,8 +63,13 @@ func (l *load) encode() []byte {
 	for range 2 {
 		out.Reset()
 		for _, f := range [][2]string{
-			{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost:8443"}, {":path", "/fast/answer"},
-			{"user-agent", "bench/1.0"}, {"accept", "*/*"}, {"accept-encoding", "gzip, br"},
+			{":method", "GET"},
+			{":scheme", "https"},
+			{":authority", "localhost:8443"},
+			{":path", "/fast/answer"},
+			{"user-agent", "bench/1.0"},
+			{"accept", "*/*"},
+			{"accept-encoding", "gzip, br"},
 		} {
 			e.WriteField(hpack.HeaderField{Name: f[0], Value: f[1], Sensitive: f[0] == ":path"})
 		}

@@ -25,6 +25,16 @@ func (c *conn) drain() {
 	defer c.mu.Unlock()
 	c.draining = true
 	if c.timer != nil { // otherwise start does it
+		c.drainSoonLocked()
+	}
+}
+
+// drainSoonLocked lets a client that has just connected begin its first stream:
+// some take a GOAWAY before it for a connection that failed.
+func (c *conn) drainSoonLocked() {
+	if c.lastID == 0 && time.Since(c.idleSince) < leaveTime {
+		c.armLocked(leaveTime)
+	} else {
 		c.drainLocked()
 	}
 }

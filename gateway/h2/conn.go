@@ -99,7 +99,7 @@ func (c *conn) start() {
 	c.timer = time.AfterFunc(time.Hour, c.onTimer)
 	c.armLocked(s.IdleTimeout)
 	if c.draining {
-		c.drainLocked()
+		c.drainSoonLocked()
 	}
 	c.kickLocked()
 }
@@ -123,7 +123,10 @@ func (c *conn) onTimer() {
 	case c.dead != nil:
 	case c.leaving == leavingAsked:
 		c.leaveLocked()
-	case c.leaving == leavingDone || idle <= 0:
+	case c.leaving == leavingDone:
+	case c.draining:
+		c.drainLocked()
+	case idle <= 0:
 	case c.handlers > 0 || len(c.streams) > 0:
 		c.armLocked(idle)
 	default:

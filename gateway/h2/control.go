@@ -108,6 +108,7 @@ func (c *conn) takeReset(h frameHeader, p []byte) error {
 	}
 	st.failLocked(errClientReset)
 	c.closeLocked(st)
+	c.answered = true // with the window that its body had
 	return c.spendLocked(costReset)
 }
 

@@ -12,7 +12,7 @@ import (
 type block struct {
 	id        uint32 // 0: none is
 	endStream bool
-	bytes     int // of the block, compressed
+	held      []byte // of the block, while more is to come
 	frames    int
 	code      errCode // the stream is reset with it behind the block; codeNone: it is not
 	fate      fate
@@ -93,7 +93,6 @@ func (c *conn) openRequestLocked() error {
 	s := c.srv.settings.Load()
 	b.head.begin(c.srv.getStream(c), s)
 	c.dec.SetMaxStringLength(2 * s.HeadBytes)
-	c.dec.SetEmitEnabled(true)
 	return nil
 }
 
@@ -112,26 +111,29 @@ func (c *conn) takeContinuation(h frameHeader, p []byte) error {
 	return c.takeFragment(h, p)
 }
 
-// takeFragment decodes a part of the block, and ends it.
+// takeFragment takes a part of the block, and decodes and ends it with the last.
+// The decoder gets it whole: what it holds of a part stays with the connection.
 func (c *conn) takeFragment(h frameHeader, p []byte) error {
 	b := &c.block
-	b.bytes += len(p)
-	if b.bytes > 2*c.srv.settings.Load().HeadBytes {
+	if len(b.held)+len(p) > 2*c.srv.settings.Load().HeadBytes {
 		return connError{codeCalm, "a header that is far too large"}
 	}
-	if _, err := c.dec.Write(p); err != nil {
-		return headerError(err)
-	}
-	if b.head.big {
-		c.dec.SetEmitEnabled(false)
+	if b.frames > 0 || !h.has(flagEndHeaders) {
+		b.held = append(b.held, p...)
+		p = b.held
 	}
 	if !h.has(flagEndHeaders) {
 		return nil
 	}
-	if err := c.dec.Close(); err != nil {
+	b.held = nil
+	c.dec.SetEmitEnabled(b.fate != fateDrop)
+	_, err := c.dec.Write(p)
+	if err == nil {
+		err = c.dec.Close()
+	}
+	if err != nil {
 		return headerError(err)
 	}
-	c.dec.SetEmitEnabled(true)
 	return c.endBlock()
 }
 
@@ -150,6 +152,9 @@ func (c *conn) onField(f hpack.HeaderField) {
 		b.head.add(f.Name, f.Value)
 	case fateTrailer:
 		b.head.addTrailer(f.Name, f.Value)
+	}
+	if b.head.big || b.head.bad { // the rest is for the table alone
+		c.dec.SetEmitEnabled(false)
 	}
 }
 
@@ -222,6 +227,9 @@ func (c *conn) begin(st *stream) error {
 	}
 	st.recv = streamWindow
 	c.streams = append(c.streams, st)
+	if c.draining {
+		c.drainLocked()
+	}
 	c.full = len(c.out) >= outBound
 	c.srv.workers.do(st)
 	return nil

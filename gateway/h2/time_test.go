@@ -201,7 +201,6 @@ func TestWriteTimeoutForTheWindow(t *testing.T) {
 
 func TestWriteTimeoutForTheSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
 		k, _, done := pipe(t, h2.Settings{}, handlerFunc(func(s wire.Stream, r *wire.Request) {
 			s.SetWriteTimeout(10 * time.Second)
 			s.WriteHead(200, nil, -1)
@@ -216,7 +215,7 @@ func TestWriteTimeoutForTheSocket(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		begun = time.Now()
+		begun := time.Now()
 		k.request(1, true)
 		<-done // nobody has read
 		if took := time.Since(begun); took < 10*time.Second || took > 25*time.Second {

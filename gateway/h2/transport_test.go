@@ -2,6 +2,7 @@ package h2_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"headgate/gateway/h2"
 	"headgate/gateway/wire"
@@ -46,20 +48,6 @@ func each(t *testing.T, settings h2.Settings, h wire.Handler, f func(t *testing.
 func answer(s wire.Stream, status int, body string, f ...wire.Field) {
 	s.WriteHead(status, f, int64(len(body)))
 	io.WriteString(s, body)
-}
-
-func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
-	t.Helper()
-	r, err := c.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, string(b)
 }
 
 func TestRequestArrivesWhole(t *testing.T) {
@@ -151,4 +139,48 @@ func TestManyStreamsAtOnce(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// Clients that keep their connections are told to go, and do.
+func TestShutdownOfIdleConnections(t *testing.T) {
+	each(t, h2.Settings{}, echo, func(t *testing.T, s *server, c *http.Client) {
+		r, err := c.Get(s.url("/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := s.Shutdown(ctx); err != nil || time.Since(begun) > 900*time.Millisecond {
+			t.Errorf("Shutdown: %v after %v, want at once", err, time.Since(begun))
+		}
+	})
+}
+
+// Requests that come while the server stops are answered or sent again elsewhere.
+func TestShutdownUnderLoad(t *testing.T) {
+	for range 3 {
+		first := start(t, true, h2.Settings{}, echo)
+		c := first.client(t)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				for range 20 {
+					r, err := c.Post(first.url("/"), "", strings.NewReader("body"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					r.Body.Close()
+				}
+			})
+		}
+		if err := first.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	}
 }
