@@ -140,21 +140,27 @@ func decodeLiteral(p string) (string, bool) {
 	return string(b), err == nil
 }
 
-// match reports whether path matches, and how much of it is SCRIPT_NAME.
-func (m *matcher) match(path string) (scriptName int, ok bool) {
+// match reports whether path matches.
+func (m *matcher) match(path string) bool {
 	switch m.kind {
 	case matchAll:
-		return 0, true
-	case matchPrefix:
-		return 0, hasSegments(path, m.prefix)
+		return true
+	case matchPrefix, matchMount:
+		return hasSegments(path, m.prefix)
 	case matchExact:
-		return 0, path == m.prefix
+		return path == m.prefix
 	case matchRegexp:
-		return 0, m.re.MatchString(path)
-	case matchMount:
-		return len(m.prefix), hasSegments(path, m.prefix)
+		return m.re.MatchString(path)
 	}
-	return 0, false
+	return false
+}
+
+// scriptName is how many bytes of a path that matches are SCRIPT_NAME.
+func (m *matcher) scriptName() int {
+	if m.kind == matchMount {
+		return len(m.prefix)
+	}
+	return 0
 }
 
 // hasSegments reports whether path begins with prefix at a segment boundary.

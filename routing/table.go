@@ -33,9 +33,10 @@ type Table[S, R any] struct {
 }
 
 type compiled[S, R any] struct {
-	index    int // among the sites
+	number   int // among the sites
 	value    S
 	matchers []matcher
+	index    *index // of many matchers; nil: they are few
 	routes   []R
 }
 
@@ -65,7 +66,7 @@ func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 	t := &Table[S, R]{exact: make(map[string]*compiled[S, R]), wild: make(map[string]*compiled[S, R])}
 	var errs []error
 	for i, s := range sites {
-		c := &compiled[S, R]{index: i, value: s.Value}
+		c := &compiled[S, R]{number: i, value: s.Value}
 		for j, r := range s.Routes {
 			m, err := compile(r.Path, r.Mount)
 			if err != nil {
@@ -73,6 +74,9 @@ func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 			}
 			c.matchers = append(c.matchers, m)
 			c.routes = append(c.routes, r.Value)
+		}
+		if len(c.matchers) > few {
+			c.index = newIndex(c.matchers)
 		}
 		for _, err := range t.add(s.Hosts, c) {
 			errs = append(errs, fmt.Errorf("sites[%d]: %w", i, err))
@@ -87,7 +91,7 @@ func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 func (t *Table[S, R]) add(hosts []string, c *compiled[S, R]) (errs []error) {
 	if len(hosts) == 0 {
 		if t.other != nil {
-			return []error{fmt.Errorf("no hosts, but sites[%d] takes all other hosts already: give one of the two hosts", t.other.index)}
+			return []error{fmt.Errorf("no hosts, but sites[%d] takes all other hosts already: give one of the two hosts", t.other.number)}
 		}
 		t.other = c
 	}
@@ -109,7 +113,7 @@ func (t *Table[S, R]) addHost(pattern string, c *compiled[S, R]) error {
 		index, key = t.wild, rest
 	}
 	if first := index[key]; first != nil {
-		return fmt.Errorf("the host %q is in sites[%d] already: remove one of the two", pattern, first.index)
+		return fmt.Errorf("the host %q is in sites[%d] already: remove one of the two", pattern, first.number)
 	}
 	index[key] = c
 	return nil
@@ -144,12 +148,25 @@ func (t *Table[S, R]) Lookup(r Request) Match[S, R] {
 	if c == nil {
 		return Match[S, R]{}
 	}
+	i := c.find(r.Path)
+	if i < 0 {
+		return Match[S, R]{Site: c.value, Found: NoRoute}
+	}
+	n := c.matchers[i].scriptName()
+	return Match[S, R]{Site: c.value, Route: c.routes[i], ScriptName: r.Path[:n], PathInfo: r.Path[n:], Found: SiteRoute}
+}
+
+// find returns the first matcher that matches path, or -1.
+func (c *compiled[S, R]) find(path string) int {
+	if c.index != nil && path != "" && path[0] == '/' {
+		return c.index.find(c.matchers, path)
+	}
 	for i := range c.matchers {
-		if n, ok := c.matchers[i].match(r.Path); ok {
-			return Match[S, R]{Site: c.value, Route: c.routes[i], ScriptName: r.Path[:n], PathInfo: r.Path[n:], Found: SiteRoute}
+		if c.matchers[i].match(path) {
+			return i
 		}
 	}
-	return Match[S, R]{Site: c.value, Found: NoRoute}
+	return -1
 }
 
 func (t *Table[S, R]) site(host string) *compiled[S, R] {
