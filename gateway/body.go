@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"syscall"
 
 	"headgate/upstream/uwsgi"
 )
@@ -88,10 +89,15 @@ func (x *exchange) bodyFailure(err error) *failure {
 			cause: fmt.Sprintf("nothing of the body came for %s", x.route.bodyIdle),
 			cure:  "send faster, or raise limits.body_idle_timeout",
 		}
-	case x.context().Err() != nil:
+	case x.context().Err() != nil, isGone(err):
 		return &failure{status: statusClientGone, kind: "canceled", cause: "the client went away", close: true}
 	}
 	return &failure{status: http.StatusBadRequest, kind: "body", close: true, cause: "the body is not valid: " + err.Error(), err: err}
+}
+
+// isGone reports whether a body ends because its client does.
+func isGone(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
 func isTimeout(err error) bool {

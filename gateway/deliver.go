@@ -61,7 +61,7 @@ func (a *answer) leave() bool {
 // arrived tells the pool that the head is in, and with it perhaps all: then the
 // worker is free before the client has got anything.
 func (a *answer) arrived() {
-	if a.Body.Complete() && a.leave() {
+	if a.Status != http.StatusSwitchingProtocols && a.Body.Complete() && a.leave() {
 		a.lease.Finish(a.Status)
 		return
 	}

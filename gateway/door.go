@@ -33,7 +33,7 @@ type door struct {
 	closed    chan struct{} // closed when the door stops accepting
 	closeOnce sync.Once
 	accepting sync.WaitGroup
-	serving   sync.WaitGroup // every connection
+	serving   visits // every connection; tunnels outlive the door
 
 	open, accepted atomic.Int64 // TCP connections
 }

@@ -161,7 +161,7 @@ func (x *exchange) decideTarget() *failure {
 func (x *exchange) decideHost() *failure {
 	r := x.r
 	for h := range r.Fields.Values("Host") {
-		if !strings.EqualFold(h, r.Host) {
+		if !strings.EqualFold(h, r.Host) && r.Major > 1 { // of HTTP/1.1 the engine has seen to it
 			return badHost(fmt.Sprintf("the Host field %q and the authority %q do not agree", h, r.Host))
 		}
 	}

@@ -33,7 +33,7 @@ func (x *exchange) tunnel(a *answer) {
 		x.clientGone(err)
 		return
 	}
-	x.entry.BytesIn, x.entry.BytesOut = join(client, a.Conn, early)
+	x.d.serving.aside(func() { x.entry.BytesIn, x.entry.BytesOut = join(client, a.Conn, early) })
 }
 
 // switchHead is the head of the 101 response.

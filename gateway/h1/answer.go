@@ -249,6 +249,9 @@ func (s *stream) finish() error {
 	if a.chunks && !a.noBody {
 		a.out = append(a.out, "0\r\n\r\n"...)
 	}
+	if s.body.unread() {
+		s.body.skipAtHand() // nobody reads any more
+	}
 	if len(a.out) > 0 {
 		if err := s.send(nil, nil); err != nil {
 			return err

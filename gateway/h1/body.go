@@ -3,6 +3,7 @@ package h1
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 )
@@ -12,6 +13,8 @@ import (
 type body struct {
 	in    *input
 	there bool // there is one
+
+	touched atomic.Bool // it has been read from
 
 	done    atomic.Bool  // it was read to its end
 	stopped atomic.Bool  // the rest is not wanted
@@ -27,6 +30,7 @@ func (b *body) reset(in *input, length int64) {
 	if !b.there {
 		return
 	}
+	b.touched.Store(false)
 	b.done.Store(false)
 	b.stopped.Store(false)
 	b.failed.Store(false)
@@ -48,6 +52,7 @@ func (b *body) read(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
+	b.touched.Store(true)
 	n, err := b.readSome(p)
 	switch {
 	case err == nil:
@@ -80,3 +85,29 @@ func (b *body) readSome(p []byte) (int, error) {
 	}
 	return n, cut(err)
 }
+
+// skipAtHand takes a body of chunks that nobody has read out of the input, if the
+// whole of it is there.
+func (b *body) skipAtHand() {
+	if b.left.Load() != chunked || b.touched.Load() {
+		return
+	}
+	var scrap [512]byte
+	ahead := input{src: nothing{}, buf: b.in.bytes(), end: b.in.len()}
+	for k := (chunks{}); ; {
+		switch _, err := k.read(&ahead, scrap[:]); err {
+		case nil:
+		case io.EOF:
+			b.in.skip(ahead.start)
+			b.done.Store(true)
+			return
+		default:
+			return
+		}
+	}
+}
+
+// nothing is a connection from which nothing more comes.
+type nothing struct{ net.Conn }
+
+func (nothing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

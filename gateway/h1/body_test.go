@@ -27,8 +27,8 @@ func TestBadChunks(t *testing.T) {
 		{"minus", "-3\r\nabc\r\n0\r\n\r\n"},
 		{"plus", "+3\r\nabc\r\n0\r\n\r\n"},
 		{"space before", " 3\r\nabc\r\n0\r\n\r\n"},
-		{"space behind", "3 \r\nabc\r\n0\r\n\r\n"},
-		{"space before the extension", "3 ;x\r\nabc\r\n0\r\n\r\n"},
+		{"space between digits", "0 3\r\nabc\r\n0\r\n\r\n"},
+		{"space before the size", " 3\r\nabc\r\n0\r\n\r\n"},
 		{"underscore", "1_0\r\n"},
 		{"LF behind the size", "3\nabc\r\n0\r\n\r\n"},
 		{"LF behind an extension", "3;x\nabc\r\n0\r\n\r\n"},
@@ -278,7 +278,7 @@ func TestUnreadBody(t *testing.T) {
 		}
 		c.wantEnd()
 		c = dial()
-		c.send(strings.Replace(chunkedHead, "/ ", "/chunked ", 1) + "3\r\nabc\r\n0\r\n\r\n")
+		c.send(strings.Replace(chunkedHead, "/ ", "/chunked ", 1) + "3\r\nabc\r\n0\r\n")
 		if got := c.want(200, "/chunked"); !got.Close {
 			t.Error("the head does not say that the connection ends")
 		}

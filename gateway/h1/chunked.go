@@ -40,7 +40,8 @@ type chunks struct {
 type part uint8
 
 const (
-	sizePart part = iota
+	sizePart  part = iota
+	spacePart      // behind a size: bad, but harmless, and RFC 9112, 7.1.1 wants it taken
 	extensionPart
 	sizeEnd // LF
 	dataPart
@@ -87,7 +88,7 @@ func (k *chunks) step(in *input) error {
 		return cut(err)
 	}
 	switch k.part {
-	case sizePart, extensionPart, sizeEnd:
+	case sizePart, spacePart, extensionPart, sizeEnd:
 		return k.sizeByte(b)
 	case dataCR:
 		return k.expect(b, '\r', dataLF)
@@ -125,6 +126,10 @@ func (k *chunks) sizeByte(b byte) error {
 		}
 	case b == ';' && k.digits > 0:
 		k.part = extensionPart
+	case (b == ' ' || b == '\t') && k.digits > 0:
+		k.part = spacePart
+	case k.part == spacePart:
+		return errChunkSize
 	default:
 		return k.digit(b)
 	}

@@ -47,6 +47,7 @@ func newConn(s *Server, c net.Conn, sock *socket.Conn, h wire.Handler) *conn {
 	n := &conn{srv: s, c: c, sock: sock, h: h, born: time.Now(), in: input{src: c}}
 	n.secure = c != net.Conn(sock)
 	n.s.c = n
+	n.s.watch = n.s.watchClient
 	n.s.answer.hold = outSize
 	if n.secure {
 		n.s.answer.hold = tlsRecord
@@ -180,7 +181,11 @@ var crlf = []byte("\r\n")
 
 // rest begins the wait between two requests.
 func (c *conn) rest(o *Settings) {
-	c.sock.SetReadTimeout(o.IdleTimeout)
+	if !c.secure {
+		c.sock.SetReadTimeout(o.IdleTimeout)
+	} else if o.IdleTimeout > 0 { // not of each byte of a record that comes slowly
+		c.deadline(time.Now().Add(o.IdleTimeout))
+	}
 	c.state.Store(idle)
 	if c.srv.draining.Load() { // either this sees it, or Shutdown sees idle
 		c.wake()
@@ -189,7 +194,11 @@ func (c *conn) rest(o *Settings) {
 
 // rise ends the wait.
 func (c *conn) rise(begun bool) {
-	if begun {
+	switch {
+	case !begun:
+	case c.secure:
+		c.deadline(time.Time{})
+	default:
 		c.sock.SetReadTimeout(0)
 	}
 	if c.state.CompareAndSwap(idle, busy) || c.state.CompareAndSwap(fresh, busy) {

@@ -124,10 +124,19 @@ func (c *conn) noteHost(v string) *refusal {
 		return badHost("there is more than one Host field")
 	case !c.head.absolute:
 		c.req.Host = v
-	case !strings.EqualFold(v, c.req.Host):
+	case !sameHost(v, c.req.Host, c.req.Scheme):
 		return otherHost(v, c.req.Host)
 	}
 	return nil
+}
+
+// sameHost compares two authorities of URLs with the scheme (RFC 9110, 4.2.3).
+func sameHost(a, b, scheme string) bool {
+	port := ":80"
+	if scheme == "https" {
+		port = ":443"
+	}
+	return strings.EqualFold(strings.TrimSuffix(a, port), strings.TrimSuffix(b, port))
 }
 
 // noteLength takes digits, and the same again (RFC 9110, 8.6).

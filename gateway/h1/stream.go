@@ -19,6 +19,8 @@ type stream struct {
 	answer answer
 
 	life     atomic.Pointer[wire.Life]
+	watch    func()      // is watchClient; made once
+	watched  atomic.Bool // the client is, for this request
 	aborted  atomic.Bool
 	hijacked bool
 	paced    bool // a write timeout was set
@@ -48,8 +50,7 @@ func (s *stream) Context() context.Context {
 	if l := s.life.Load(); l != nil {
 		return l
 	}
-	var l *wire.Life
-	l = wire.NewLife(func() { s.c.sock.OnHangup(l.End) })
+	l := wire.NewLife(s.watch)
 	if !s.life.CompareAndSwap(nil, l) {
 		return s.life.Load()
 	}
@@ -57,6 +58,14 @@ func (s *stream) Context() context.Context {
 		l.End()
 	}
 	return l
+}
+
+// watchClient ends the context when the client goes.
+func (s *stream) watchClient() {
+	s.watched.Store(true)
+	if l := s.life.Load(); l != nil {
+		s.c.sock.OnHangup(l.End)
+	}
 }
 
 // endLife ends the context if there is one.
@@ -70,8 +79,10 @@ func (s *stream) endLife() {
 func (s *stream) closeLife() {
 	if l := s.life.Load(); l != nil {
 		l.End()
-		s.c.sock.OnHangup(nil)
 		s.life.Store(nil)
+		if s.watched.Swap(false) {
+			s.c.sock.OnHangup(nil)
+		}
 	}
 }
 

@@ -12,14 +12,14 @@ const bigCall = 64 << 10
 // call makes a system call on a descriptor that does not block. The scheduler is
 // not told of a short one: it would gain nothing, and telling costs as much as the
 // call. The result is 0 with an error.
-func call(trap, fd uintptr, p unsafe.Pointer, n, bytes int) (int, syscall.Errno) {
+func call(trap, fd uintptr, p unsafe.Pointer, n, flags, bytes int) (int, syscall.Errno) {
 	for {
 		var r uintptr
 		var errno syscall.Errno
 		if bytes <= bigCall {
-			r, _, errno = syscall.RawSyscall(trap, fd, uintptr(p), uintptr(n))
+			r, _, errno = syscall.RawSyscall6(trap, fd, uintptr(p), uintptr(n), uintptr(flags), 0, 0)
 		} else {
-			r, _, errno = syscall.Syscall(trap, fd, uintptr(p), uintptr(n))
+			r, _, errno = syscall.Syscall6(trap, fd, uintptr(p), uintptr(n), uintptr(flags), 0, 0)
 		}
 		switch errno {
 		case 0:

@@ -20,7 +20,7 @@ func sysWrite(fd uintptr, p []byte) (int, syscall.Errno) {
 
 func sysWritev(fd uintptr, v *[maxParts]syscall.Iovec, n, size int) (int, syscall.Errno) {
 	syscall.Write(int(fd), nil) // sends nothing, tells the detector
-	return call(syscall.SYS_WRITEV, fd, unsafe.Pointer(v), n, size)
+	return call(syscall.SYS_WRITEV, fd, unsafe.Pointer(v), n, 0, size)
 }
 
 func repeat(f func(fd int, p []byte) (int, error), fd uintptr, p []byte) (int, syscall.Errno) {
