@@ -30,6 +30,7 @@ type door struct {
 	shaking  handshakes
 	alt      altSvc
 
+	leaving   atomic.Bool   // connections of HTTP/1.1 end with their next answer
 	closed    chan struct{} // closed when the door stops accepting
 	closeOnce sync.Once
 	accepting sync.WaitGroup
@@ -130,8 +131,10 @@ func (d *door) shutdown(ctx context.Context) error {
 	shut()
 	d.shaking.wait(ctx)
 	wg.Wait()
-	shut() // of those whose handshakes were under way
-	wg.Wait()
+	for ; !d.serving.none() && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		shut() // those whose handshakes were under way
+		wg.Wait()
+	}
 	return errors.Join(one, two, three)
 }
 

@@ -97,7 +97,7 @@ func (x *exchange) writeHead(status int, length int64) {
 	if x.d.secure && x.gen.h3 && x.r.Major < 3 && !x.out.Has("Alt-Svc") {
 		x.out.Add("Alt-Svc", x.d.alt.header(x.host))
 	}
-	if x.r.Major == 1 && x.d.g.draining.Load() {
+	if x.r.Major == 1 && (x.d.leaving.Load() || x.d.g.draining.Load()) {
 		x.s.CloseAfter()
 	}
 	x.s.WriteHead(status, x.out, length)

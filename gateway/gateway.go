@@ -173,7 +173,7 @@ func (g *Gateway) drain() error {
 	doors := g.doors
 	g.reloading.Unlock()
 	each(doors, func(d *door) error { d.stopAccepting(); return nil })
-	g.sayGoodbye(ctx)
+	sayGoodbye(ctx, doors)
 	cut := g.finish(ctx, doors)
 	if cut > 0 {
 		return fmt.Errorf("%s with requests still running: %d cut", g.why(grace), cut)
@@ -263,14 +263,14 @@ const goodbye = 500 * time.Millisecond
 
 // sayGoodbye waits, while responses carry Connection: close, until all HTTP/1.1
 // connections are gone or the time for it is over.
-func (g *Gateway) sayGoodbye(ctx context.Context) {
+func sayGoodbye(ctx context.Context, doors []*door) {
 	deadline := time.NewTimer(goodbye)
 	defer deadline.Stop()
 	tick := time.NewTicker(goodbye / 20)
 	defer tick.Stop()
 	for {
 		open := int64(0)
-		for _, d := range g.doors {
+		for _, d := range doors {
 			open += d.open.Load()
 		}
 		if open == 0 {

@@ -213,7 +213,9 @@ func (g *Gateway) retire(d *door, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	go g.cancelOnStop(ctx, cancel)
+	d.leaving.Store(true)
 	d.stopAccepting()
+	sayGoodbye(ctx, []*door{d})
 	d.shutdown(ctx) // what is still running then is cut
 	d.close()
 	g.log.Info("listener closed", "listener", d.address)

@@ -57,3 +57,10 @@ func (v *visits) leave() {
 		v.empty = nil
 	}
 }
+
+// none reports whether nobody is counted.
+func (v *visits) none() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.n == 0
+}

@@ -59,6 +59,7 @@ func (c *conn) glance(b []byte, seen int) *refusal {
 		c.resetHead()
 		return notHTTP(b, c.secure)
 	}
+	first := bytes.IndexByte(b[:seen], '\n') < 0 // its line is not complete yet
 	for i := seen; i < len(b); {
 		n := bytes.IndexByte(b[i:], '\n')
 		if n < 0 {
@@ -69,7 +70,8 @@ func (c *conn) glance(b []byte, seen int) *refusal {
 			c.parseLine(b, i)
 			return bareLF()
 		}
-		if bytes.IndexByte(b[:i], '\n') < 0 { // the first line is complete
+		if first {
+			first = false
 			if f := c.parseLine(b, i-1); f != nil {
 				return f
 			}
