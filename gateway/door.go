@@ -68,7 +68,7 @@ func (d *door) configure(s settings) {
 	head, fields := s.headBytes+headSlack, s.fields+fieldSlack
 	d.h1.Configure(h1.Settings{HeadBytes: head, Fields: fields, HeaderTimeout: s.headerTimeout, IdleTimeout: s.idleTimeout})
 	d.h2.Configure(h2.Settings{HeadBytes: head, Fields: fields, HeaderTimeout: s.headerTimeout, IdleTimeout: s.idleTimeout, MaxStreams: maxStreams})
-	d.h3.Configure(h3.Settings{HeadBytes: head, Fields: fields, IdleTimeout: s.idleTimeout, MaxStreams: maxStreams})
+	d.h3.Configure(h3.Settings{HeadBytes: head, Fields: fields, HeaderTimeout: s.headerTimeout, IdleTimeout: s.idleTimeout, MaxStreams: maxStreams})
 }
 
 // start accepts connections until stopAccepting.

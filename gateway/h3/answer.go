@@ -152,8 +152,7 @@ func (x *stream) Flush() error {
 	return x.sendHeld()
 }
 
-// sendHeld sends what is held back. What quic-go can queue at once needs no
-// deadline, and no wait for its goroutine.
+// sendHeld sends what is held back.
 func (x *stream) sendHeld() error {
 	a := &x.answer
 	if a.err != nil {
@@ -163,12 +162,7 @@ func (x *stream) sendHeld() error {
 	if len(a.out) == 0 {
 		return nil
 	}
-	err := x.q.TryWriteAll(a.out)
-	if errors.Is(err, quic.ErrWouldBlock) {
-		_, err = x.send(a.out)
-	} else if err != nil {
-		err = x.sendFailure(err)
-	}
+	_, err := x.send(a.out)
 	a.out = a.out[:0]
 	return err
 }
@@ -225,6 +219,8 @@ func (x *stream) whole() error {
 
 // finish sends what is held back of a whole answer, and its end. It does not
 // wait: an answer for which the client has no room gets a goroutine of its own.
+// What comes before the end is sent by Write, which keeps no more than a packet
+// for a client that takes nothing.
 func (x *stream) finish() {
 	a := &x.answer
 	if len(a.out) > 0 {

@@ -28,7 +28,8 @@ type conn struct {
 	running   int
 	idleSince int64         // of the server's clock
 	next      quic.StreamID // no request has begun on it, and on those above
-	rejecting bool          // the client was told which requests are not answered
+	warned    bool          // the client was told that the end comes
+	rejecting bool          // it was told which requests are not answered
 
 	ending finishing
 }

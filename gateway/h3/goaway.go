@@ -97,9 +97,10 @@ func (s *Server) Close() {
 func (c *conn) sayGoAway(final bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rejecting {
+	if c.rejecting || c.warned && !final {
 		return
 	}
+	c.warned = true
 	last := lastStream
 	if final {
 		last = c.next

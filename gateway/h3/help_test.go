@@ -232,7 +232,7 @@ func raw(t *testing.T, c *quic.Conn, end bool, b []byte) *quic.Stream {
 
 // response is what a raw request got.
 type response struct {
-	heads []http.Header // with :status
+	heads []map[string][]string // names in lower case, with :status
 	body  string
 	err   error // nil: it ended in order
 }
@@ -241,7 +241,7 @@ func (r response) status() int {
 	if len(r.heads) == 0 {
 		return 0
 	}
-	n, _ := strconv.Atoi(r.heads[len(r.heads)-1].Get(":status"))
+	n, _ := strconv.Atoi(r.heads[len(r.heads)-1][":status"][0])
 	return n
 }
 
@@ -271,12 +271,12 @@ func read(s *quic.Stream) (r response) {
 			return r
 		}
 		if kind == 1 {
-			h := http.Header{}
+			h := map[string][]string{}
 			next := qpack.NewDecoder().Decode(p)
 			for f, err := next(); err == nil; f, err = next() {
 				h[f.Name] = append(h[f.Name], f.Value)
 			}
-			h.Set(":status", h[":status"][0])
+
 			r.heads = append(r.heads, h)
 		}
 	}

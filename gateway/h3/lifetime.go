@@ -11,6 +11,7 @@ import (
 // somebody waits for its end.
 type lifetime struct {
 	*wire.Life
+	stream context.Context
 
 	mu    sync.Mutex // guards the fields below
 	stop  func() bool
@@ -20,17 +21,25 @@ type lifetime struct {
 // newLifetime returns one that ends with the stream of ctx, which is when the
 // client wants no answer any more and when the connection ends.
 func newLifetime(ctx context.Context) *lifetime {
-	l := new(lifetime)
-	l.Life = wire.NewLife(func() { l.follow(ctx) })
+	l := &lifetime{stream: ctx}
+	l.Life = wire.NewLife(l.follow)
 	return l
 }
 
-func (l *lifetime) follow(ctx context.Context) {
+func (l *lifetime) follow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
-		l.stop = context.AfterFunc(ctx, l.End)
+		l.stop = context.AfterFunc(l.stream, l.End)
 	}
+}
+
+// Err implements context.Context, also for those who do not wait.
+func (l *lifetime) Err() error {
+	if l.stream.Err() != nil {
+		l.End()
+	}
+	return l.Life.Err()
 }
 
 // end ends it now, without a goroutine.

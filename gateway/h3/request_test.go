@@ -40,8 +40,16 @@ func TestRequestIsAsItCame(t *testing.T) {
 	s := start(t, h3.Settings{}, echo(seen))
 	c := s.dial(nil)
 	h := head{
-		{":method", "PATCH"}, {":authority", "localhost:8443"}, {":scheme", "HTTPS"}, {":path", "/a%2Fb?q=1#f"},
-		{"x-second", "2"}, {"cookie", "a=1"}, {"accept", ""}, {"x-first", "\xff 1"}, {"cookie", "b=2"}, {"x-second", "22"},
+		{":method", "PATCH"},
+		{":authority", "localhost:8443"},
+		{":scheme", "HTTPS"},
+		{":path", "/a%2Fb?q=1#f"},
+		{"x-second", "2"},
+		{"cookie", "a=1"},
+		{"accept", ""},
+		{"x-first", "\xff 1"},
+		{"cookie", "b=2"},
+		{"x-second", "22"},
 	}
 	got := read(raw(t, c, true, join(frame(0x21, []byte("grease")), h.frame(), data("some "), frame(0x40, nil), data(""), data("body"), frame(1, head{{"x-trailer", "t"}}.block()))))
 	if got.err != nil || got.status() != 200 || got.body != "some body" {

@@ -5,7 +5,7 @@ import "time"
 // Settings are the limits of a server. A zero is the default.
 type Settings struct {
 	HeadBytes     int           // of a request's head, as RFC 9114, 4.2.2 counts; more is a Refusal 431; 80 KiB
-	Fields        int           // of a request's header; more is a Refusal 431; 500
+	Fields        int           // of a request's header, with the pseudo-header; more is a Refusal 431; 500
 	HeaderTimeout time.Duration // to the end of a request's head; 10 s
 	IdleTimeout   time.Duration // a connection without requests, or one that says nothing at all; 90 s
 	MaxStreams    int           // requests at once on one connection; 128

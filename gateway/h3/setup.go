@@ -24,6 +24,6 @@ type Setup struct {
 // ConnInfo is what is known of a connection. It does not change when the client
 // moves to another address (RFC 9000, 9).
 type ConnInfo struct {
-	Remote, Local netip.AddrPort       // IPv4 as such; Local is unspecified if the socket is bound to all addresses
+	Remote, Local netip.AddrPort       // IPv4 as such
 	TLS           *tls.ConnectionState // shared; not to be changed
 }

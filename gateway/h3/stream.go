@@ -31,8 +31,9 @@ type stream struct {
 	awaited       atomic.Int64 // since when its head is awaited, of the server's clock; 0: it is there
 	aborted       atomic.Bool
 
-	mu   sync.Mutex // guards the field below
+	mu   sync.Mutex // guards the fields below
 	life *lifetime  // nil until somebody asks
+	over bool       // it has ended, also if nobody has asked yet
 }
 
 var _ wire.Stream = (*stream)(nil)
@@ -50,7 +51,7 @@ func (s *Server) getStream(c *conn, q *quic.Stream) *stream {
 
 // putStream takes x back: what it keeps is memory, and nothing that it says.
 func (s *Server) putStream(x *stream) {
-	x.c, x.q, x.life, x.before, x.after = nil, nil, nil, nil, nil
+	x.c, x.q, x.life, x.over, x.before, x.after = nil, nil, nil, false, nil, nil
 	x.req, x.extra = wire.Request{}, headExtra{}
 	x.in.r = nil
 	x.decoder.forget()
@@ -221,13 +222,17 @@ func (x *stream) Context() context.Context {
 	defer x.mu.Unlock()
 	if x.life == nil {
 		x.life = newLifetime(x.q.Context())
+		if x.over {
+			x.life.end()
+		}
 	}
 	return x.life
 }
 
-// endLife ends the context, if somebody has asked for it.
+// endLife ends the context.
 func (x *stream) endLife() {
 	x.mu.Lock()
+	x.over = true
 	l := x.life
 	x.mu.Unlock()
 	if l != nil {

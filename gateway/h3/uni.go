@@ -50,7 +50,8 @@ func (c *conn) uniStream(q *quic.ReceiveStream) {
 	r := bufio.NewReaderSize(q, 64)
 	kind, err := getVarint(r)
 	if err != nil {
-		return // it was reset before it said what it is, or the connection has ended
+		q.ReleaseStreamCredit()
+		return // it was reset or closed before it said what it is, or the connection has ended
 	}
 	switch {
 	case kind == uniPush:
