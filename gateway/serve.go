@@ -13,23 +13,38 @@ import (
 // serve speaks with whoever has connected, until the connection has ended.
 func (d *door) serve(c net.Conn) {
 	d.open.Add(1)
-	defer d.open.Add(-1)
 	sock := socket.New(c, &d.g.hangups)
 	if !d.secure {
+		defer d.open.Add(-1)
 		d.speak(sock, sock, d.newConnection(addrPort(c.RemoteAddr()), addrPort(c.LocalAddr()), nil))
 		return
 	}
 	t := tls.Server(sock, d.g.tlsConfig)
 	if !d.shakeHands(t, sock) {
+		d.open.Add(-1)
 		return
 	}
-	state := t.ConnectionState()
-	conn := d.newConnection(addrPort(c.RemoteAddr()), addrPort(c.LocalAddr()), &state)
-	if state.NegotiatedProtocol == "h2" {
+	// A stack never gets smaller than what its goroutine waits with times four. That
+	// of a handshake is left behind, so that no idle connection keeps it.
+	d.serving.Go(func() { d.serveTLS(t, sock) })
+}
+
+// serveTLS is the rest of serve, after the handshake.
+func (d *door) serveTLS(t *tls.Conn, sock *socket.Conn) {
+	defer d.open.Add(-1)
+	conn, h2 := d.newSecure(t)
+	if h2 {
 		d.h2.ServeConn(t, sock, nil, conn)
 		return
 	}
 	d.speak(t, sock, conn)
+}
+
+// newSecure returns what is known of a connection with TLS, and whether HTTP/2 was
+// chosen for it.
+func (d *door) newSecure(t *tls.Conn) (conn *connection, h2 bool) {
+	state := t.ConnectionState()
+	return d.newConnection(addrPort(t.RemoteAddr()), addrPort(t.LocalAddr()), &state), state.NegotiatedProtocol == "h2"
 }
 
 // speak serves HTTP/1.1, and on a plain connection HTTP/2 for a client that knows

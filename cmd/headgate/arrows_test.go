@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"upstream/origin":   nil,
 	"upstream/uwsgi":    nil,
 
-	// For tests: no other package may import them, see below.
+	// For tests and measurements: no other package may import them, see below.
 	"cmd/benchtool":            nil,
 	"cmd/headgate/livetest":    nil,
 	"gateway/gatewaytest":      {"gateway", "gateway/accesslog", "gateway/config", "gateway/stats", "tls/certs", "tls/storage"},
@@ -72,8 +72,10 @@ type pkg struct {
 
 func (p pkg) ours() bool { return p.Module != nil && p.Module.Main }
 
-// forTests reports whether a package exists only for tests.
-func (p pkg) forTests() bool { return strings.HasSuffix(p.ImportPath, "test") }
+// forTests reports whether a package exists only for tests and measurements.
+func (p pkg) forTests() bool {
+	return strings.HasSuffix(p.ImportPath, "test") || p.ImportPath == "headgate/cmd/benchtool"
+}
 
 // list returns our packages and everything they import, by path.
 func list(t *testing.T) map[string]pkg {
@@ -129,8 +131,11 @@ func TestArrowsPointDown(t *testing.T) {
 
 // shared are the libraries that more than one package imports, by decision.
 var shared = map[string][]string{
-	// Names of socket options that package syscall does not have.
-	"golang.org/x/sys": {"headgate/gateway", "headgate/upstream/origin"},
+	// Names of socket options that package syscall does not have, and epoll.
+	"golang.org/x/sys": {"headgate/gateway", "headgate/gateway/socket", "headgate/upstream/origin"},
+	// A module of many libraries: upstream/dns has its DNS messages, gateway/h2 its
+	// HPACK, and gateway/h3 the Huffman code of strings, which HPACK and QPACK share.
+	"golang.org/x/net": {"headgate/gateway/h2", "headgate/gateway/h3", "headgate/upstream/dns"},
 	// tls/storage has its Storage interface, which is a contract and no code;
 	// tls/acme uses its DNS-01 solver. Neither uses what the other does.
 	"github.com/caddyserver/certmagic": {"headgate/tls/acme", "headgate/tls/storage"},

@@ -9,11 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"runtime/debug"
 	"sync"
 	"syscall"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"headgate/gateway"
@@ -66,7 +64,6 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	s.conf, s.log = first, accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer()) // what libraries say by themselves, of what members send too
-	tune(s.log)
 	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
 		return hintError{err, "make its directory and let this user write to it, or choose another place (log.access)"}
 	}
@@ -120,6 +117,7 @@ func (s *server) run(ctx context.Context) error {
 		wg.Wait()
 		s.tracer.Shutdown(context.Background())
 	}()
+	wg.Go(func() { tune(background, s.log) })
 	wg.Go(func() {
 		if err := s.access.Run(background); err != nil {
 			s.log.Error("access log", "err", err)
@@ -202,19 +200,3 @@ func (s *server) reload(ctx context.Context) {
 		s.log.Error("reload refused: the old configuration goes on", "err", err)
 	}
 }
-
-// tune fits the runtime to a server: the collector's pace is that of a heap of a
-// few MiB unless it is told otherwise, and a container's limit is kept.
-func tune(log *slog.Logger) {
-	if _, err := memlimit.Set(); err != nil {
-		log.Debug("no memory limit from the container", "err", err)
-	}
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
-// gcPercent lets the heap grow to five times what is in use, which for a gateway
-// is a few MiB: with Go's default it would be collected dozens of times a second
-// under load.
-const gcPercent = 400

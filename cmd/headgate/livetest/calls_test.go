@@ -72,7 +72,6 @@ var calls = []call{
 	{name: "hop by hop", header: []string{"Connection: keep-alive, X-Private", "X-Private: 1", "Keep-Alive: timeout=5", "TE: trailers, deflate", "Trailer: X-After", "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic YTpi"}, only1: true},
 	{name: "upgrade", header: []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "HTTP2-Settings: AAMAAABkAAQAAP__"}, only1: true},
 	{name: "absolute form", target: "http://" + host + "/abs?x=1", only1: true},
-	{name: "absolute form, another host in Host", target: "http://" + host + "/abs", host: "other.example", only1: true},
 	{name: "HTTP/1.0", proto: "HTTP/1.0", only1: true},
 }
 

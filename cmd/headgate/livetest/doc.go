@@ -10,5 +10,5 @@
 // curl, nghttp, gtlsclient and Chromium. A test whose server is missing is skipped,
 // and fails where the environment variable CI is set; those of full and read-only
 // disks mount a file system, which only root may. HEADGATE_TEST_BYTES is the size
-// of the large bodies (96 MiB).
+// of the large bodies (100 MiB), HEADGATE_TEST_H2SPEC the path of h2spec.
 package livetest

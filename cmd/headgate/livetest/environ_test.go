@@ -145,7 +145,7 @@ var differences = []func(e environ, c call, scheme string){
 	// client says; X-Forwarded-Ssl, which uWSGI takes for HTTPS, is nobody's.
 	func(e environ, c call, scheme string) {
 		e["HTTP_X_FORWARDED_FOR"], e["HTTP_X_FORWARDED_PROTO"] = "127.0.0.1", scheme
-		e["HTTP_X_FORWARDED_HOST"] = hostOf(c)
+		e["HTTP_X_FORWARDED_HOST"] = c.host
 		delete(e, "HTTP_X_FORWARDED_SSL")
 		if _, ok := e["HTTP_FORWARDED"]; ok {
 			e["HTTP_FORWARDED"] = fmt.Sprintf("for=127.0.0.1;proto=%s;host=%q", scheme, host)
@@ -161,7 +161,7 @@ var differences = []func(e environ, c call, scheme string){
 
 	// Debian's file says $host, which loses the port; nginx says $host with the
 	// port since 1.29.5.
-	func(e environ, c call, _ string) { e["HTTP_HOST"] = hostOf(c) },
+	func(e environ, c call, _ string) { e["HTTP_HOST"] = c.host },
 
 	// nginx says HTTP_CONTENT_TYPE and HTTP_CONTENT_LENGTH too, which gunicorn
 	// would take for more than CONTENT_TYPE and CONTENT_LENGTH.
@@ -213,14 +213,6 @@ var differences = []func(e environ, c call, scheme string){
 	},
 }
 
-// hostOf is the one host of a request: that of an absolute target, or Host.
-func hostOf(c call) string {
-	if strings.HasPrefix(c.target, "http") {
-		return host
-	}
-	return c.host
-}
-
 // TestStrangeTargets: where nginx refuses, so do we.
 func TestStrangeTargets(t *testing.T) {
 	a := startApp(t)
@@ -231,6 +223,19 @@ func TestStrangeTargets(t *testing.T) {
 		ours, theirs := c.bytes1(g.http, nil), c.bytes1(n.http, nil)
 		if ours == nil || theirs == nil || !strings.HasPrefix(ours.Error(), "status 400") || !strings.HasPrefix(theirs.Error(), "status 400") {
 			t.Errorf("%s: %v, and behind nginx %v", target, ours, theirs)
+		}
+	}
+}
+
+// TestHostsDisagree: an authority in the target that is not that of Host is
+// refused, where nginx takes the former.
+func TestHostsDisagree(t *testing.T) {
+	a := startApp(t)
+	g := startGateway(t, conf{socket: a.socket})
+	c := call{target: "http://" + host + "/abs", host: "other.example"}.filled()
+	for p, err := range map[protocol]error{h1: c.bytes1(g.http, nil), h1s: c.bytes1(g.https, g.tls())} {
+		if err == nil || !strings.HasPrefix(err.Error(), "status 400") || !strings.Contains(err.Error(), "do not agree") {
+			t.Errorf("%s: %v, want 400", p, err)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func largeBytes(t testing.TB) int64 {
 	t.Helper()
 	text, ok := os.LookupEnv("HEADGATE_TEST_BYTES")
 	if !ok {
-		return 96 << 20
+		return 100 << 20
 	}
 	shift := 0
 	for unit, s := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {

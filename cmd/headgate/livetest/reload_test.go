@@ -10,12 +10,13 @@ import (
 )
 
 // TestReloadUnderLoad: ten reloads that change something, half by signal, and a
-// stop. No request that was taken fails.
+// stop, under clients that keep their connections and others that make new ones. No
+// request that was taken fails.
 func TestReloadUnderLoad(t *testing.T) {
 	a := startApp(t, "--processes", "2", "--listen", "100")
 	c := conf{socket: a.socket}
 	g := startGateway(t, c)
-	l := startLoad(t, g, 2, "/page")
+	l := startLoadOf(t, g, 2, true, host, "/page", protocols)
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for i := range 10 {
