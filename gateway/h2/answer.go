@@ -35,6 +35,7 @@ func (st *stream) Interim(status int, f wire.Fields) error {
 	if st.headed || !st.roomLocked() {
 		return st.err
 	}
+	defer st.passRoomLocked()
 	c.appendHeadLocked(st.id, 0, func(b []byte) []byte {
 		b = c.enc.status(b, status)
 		for i := range f {
@@ -55,6 +56,7 @@ func (st *stream) WriteHead(status int, f wire.Fields, length int64) {
 	if st.headed || !st.roomLocked() {
 		return
 	}
+	defer st.passRoomLocked()
 	st.headed = true
 	st.length = length
 	st.bodyless = status == 204 || status == 304 || st.req.Method == "HEAD"
@@ -166,19 +168,44 @@ func (st *stream) waitLocked(timeout time.Duration) bool {
 }
 
 // roomLocked waits for its turn while out is over its bound, and reports whether
-// st can still send.
+// st can still send. One that can has to call passRoomLocked when it has.
 func (st *stream) roomLocked() bool {
 	c := st.c
-	if len(c.out) >= outBound && st.err == nil {
+	if (len(c.out) >= outBound || c.rooms.first != nil) && st.err == nil && c.dead == nil {
 		c.rooms.push(st)
 		c.kickLocked()
-	}
-	for st.in != nil { // until the writer, or whoever ends the stream, takes it out
-		if !st.waitLocked(st.timeout) && st.in != nil {
-			st.stallLocked()
+		for st.in != nil { // until its turn has come, or the stream's end
+			if !st.waitLocked(st.timeout) && st.in != nil {
+				st.stallLocked()
+			}
 		}
 	}
-	return st.err == nil && c.dead == nil
+	if st.err == nil && c.dead == nil {
+		return true
+	}
+	st.passRoomLocked()
+	return false
+}
+
+// passRoomLocked is the end of the turn of st.
+func (st *stream) passRoomLocked() {
+	c := st.c
+	if c.turn == st {
+		c.turn = nil
+	}
+	if c.wakeRoomLocked(); c.rooms.first != nil {
+		c.kickLocked()
+	}
+}
+
+// wakeRoomLocked gives the first of those that wait for room its turn, once what
+// the one before has put into out is known.
+func (c *conn) wakeRoomLocked() {
+	if st := c.rooms.first; st != nil && c.turn == nil && len(c.out) < outBound {
+		c.turn = st
+		drop(st)
+		st.wake.signal()
+	}
 }
 
 // stallLocked ends a stream whose client has taken nothing for too long. If it is

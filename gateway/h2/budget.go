@@ -8,6 +8,7 @@ import "time"
 // back with time, and with what a client does that is worth something.
 type budget struct {
 	spent int
+	bytes int       // of content that have not earned anything yet
 	since time.Time // when time last gave something back; the connection's begin at first
 }
 
@@ -19,8 +20,8 @@ const (
 	costReset    = 10 // of a stream that is being answered
 	costRefused  = 5  // a stream that never began
 
-	earnData   = 2   // a DATA frame
-	earnPer    = 512 // bytes that the client takes earn one: it may tell of each 1 KiB twice
+	earnPer    = 512 // bytes of content earn one: a client may tell of each 1 KiB that it takes twice
+	earnData   = 2   // a DATA frame that the client takes, besides
 	earnStream = 10  // one that came to its end
 )
 
@@ -34,6 +35,13 @@ func (b *budget) spend(n int) bool {
 	b.spent = max(0, b.spent-int(min(back, 2*budgetLimit)))
 	b.since = now
 	return b.spent < budgetLimit
+}
+
+// earnBytes is for n bytes of content that the client has sent.
+func (b *budget) earnBytes(n int) {
+	b.bytes += n
+	b.earn(b.bytes / earnPer)
+	b.bytes %= earnPer
 }
 
 func (b *budget) earn(n int) { b.spent = max(0, b.spent-n) }

@@ -32,7 +32,8 @@ type conn struct {
 	dead     error      // why the connection has ended; nil while it has not
 	streams  []*stream  // those that are open, by id
 	handlers int        // that have not returned
-	maxOpen  int        // of them, as announced
+	busy     int        // of them, those whose answer has not ended
+	maxOpen  int        // streams, as announced
 	lastID   uint32     // the highest stream that the client has begun
 	taken    uint32     // of those, the highest that was not thrown away after GOAWAY
 	resets   resetRing
@@ -41,11 +42,12 @@ type conn struct {
 	out      []byte // what the writer takes next
 	writing  bool   // a writer is at work, or about to be
 	enc      encoder
-	window   int64 // what the client takes of DATA
-	newWin   int64 // the window with which its streams begin
-	ready    queue // streams whose DATA waits
-	rooms    queue // streams that wait until out has room
-	readRoom bool  // the reader waits for that
+	window   int64   // what the client takes of DATA
+	newWin   int64   // the window with which its streams begin
+	ready    queue   // streams whose DATA waits
+	rooms    queue   // streams that wait until out has room
+	turn     *stream // of those, the one that was told to go on and has not yet
+	readRoom bool    // the reader waits for that
 
 	recv   int64 // what the client may still send of DATA
 	unsent int64 // what was read of it and the client was not told yet

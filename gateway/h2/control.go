@@ -2,6 +2,7 @@ package h2
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 func (c *conn) takeSettings(h frameHeader, p []byte) error {
@@ -178,26 +179,23 @@ func (c *conn) breakLocked(id uint32, code errCode) error {
 func (c *conn) resetLocked(id uint32, code errCode) {
 	c.reserveLocked(frameHeaderLen + 4)
 	c.out = appendReset(c.out, id, code)
-	c.resets.add(id)
+	c.resets.add(id, c.maxOpen)
 }
 
 // resetRing has the streams that were reset last: frames of theirs may still be
-// on their way.
+// on their way, from as many as may be open and as many that came in their place.
 type resetRing struct {
-	ids [64]uint32
-	at  uint8
+	ids []uint32
+	at  int
 }
 
-func (r *resetRing) add(id uint32) {
-	r.ids[r.at%uint8(len(r.ids))] = id
-	r.at++
-}
-
-func (r *resetRing) has(id uint32) bool {
-	for _, got := range r.ids {
-		if got == id {
-			return true
-		}
+func (r *resetRing) add(id uint32, maxOpen int) {
+	if len(r.ids) < 2*maxOpen {
+		r.ids = append(r.ids, id)
+		return
 	}
-	return false
+	r.ids[r.at] = id
+	r.at = (r.at + 1) % len(r.ids)
 }
+
+func (r *resetRing) has(id uint32) bool { return slices.Contains(r.ids, id) }

@@ -70,17 +70,16 @@ func (c *conn) acceptData(h frameHeader, length int) error {
 	if overhead > 0 && c.refundLocked(overhead) {
 		c.replyLocked()
 	}
+	st := c.findLocked(h.stream)
+	if st == nil || st.remoteEnd {
+		return c.lateDataLocked(h, length, st)
+	}
 	if length == 0 && !h.has(flagEndStream) {
 		if err := c.spendLocked(costNuisance); err != nil {
 			return err
 		}
-	} else {
-		c.budget.earn(earnData)
 	}
-	st := c.findLocked(h.stream)
-	if st == nil || st.remoteEnd {
-		return c.lateDataLocked(h, st)
-	}
+	c.budget.earnBytes(length)
 	if st.recv -= int64(h.length); st.recv < 0 {
 		return c.breakLocked(st.id, codeFlowControl)
 	}
@@ -99,8 +98,11 @@ func (c *conn) acceptData(h frameHeader, length int) error {
 
 // lateDataLocked answers DATA on a stream that has ended, unless the client could
 // not know.
-func (c *conn) lateDataLocked(h frameHeader, st *stream) error {
+func (c *conn) lateDataLocked(h frameHeader, length int, st *stream) error {
 	if st == nil && c.resets.has(h.stream) {
+		if length >= earnPer { // it costs the client enough
+			return nil
+		}
 		return c.spendLocked(costNuisance)
 	}
 	return c.breakLocked(h.stream, codeStreamClosed)

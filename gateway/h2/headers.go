@@ -85,7 +85,7 @@ func (c *conn) openRequestLocked() error {
 	c.lastID = b.id
 	if c.leaving == leavingDone { // its id is beyond what GOAWAY has said: the client sends it again elsewhere
 		b.fate = fateDrop
-		c.resets.add(b.id)
+		c.resets.add(b.id, c.maxOpen)
 		return nil
 	}
 	c.taken = b.id
@@ -209,7 +209,7 @@ func (c *conn) endRequest(id uint32) error {
 func (c *conn) begin(st *stream) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.handlers >= c.maxOpen {
+	if len(c.streams) >= c.maxOpen || c.busy >= c.maxOpen || c.handlers >= 2*c.maxOpen {
 		c.resetLocked(st.id, codeRefusedStream)
 		c.replyLocked()
 		c.srv.putStream(st)
@@ -220,6 +220,7 @@ func (c *conn) begin(st *stream) error {
 		return c.dead
 	}
 	c.handlers++
+	c.busy++
 	st.open = true
 	st.window = c.newWin
 	if st.remoteEnd {

@@ -100,7 +100,9 @@ func (st *stream) leave() {
 	}
 	c.mu.Lock()
 	st.finishLocked()
-	c.handlers--
+	if c.handlers--; !st.localEnd {
+		c.busy--
+	}
 	if c.handlers == 0 {
 		c.idleSince = time.Now()
 	}
@@ -167,6 +169,7 @@ func (st *stream) endAnswerLocked() {
 // endLocalLocked notes that END_STREAM was sent.
 func (c *conn) endLocalLocked(st *stream) {
 	st.localEnd = true
+	c.busy--
 	if st.remoteEnd {
 		c.closeLocked(st)
 	}

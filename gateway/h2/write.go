@@ -51,11 +51,7 @@ func (c *conn) write() {
 
 // fillLocked moves what waits into out, a frame of each stream in turn.
 func (c *conn) fillLocked() {
-	for c.rooms.first != nil && len(c.out) < outBound {
-		st := c.rooms.first
-		drop(st)
-		st.wake.signal()
-	}
+	c.wakeRoomLocked()
 	for c.ready.first != nil && len(c.out) < outBound && c.window > 0 {
 		st := c.ready.first
 		drop(st)
