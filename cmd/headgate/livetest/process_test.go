@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -189,15 +191,25 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
+// nextPort is tried next by freePort: below the ports that the kernel takes for
+// outgoing connections, and somewhere else in each process.
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(10000 + rand.Uint32N(10000)) }
+
+// freePort returns a port that is free on every address, and that nobody else is
+// given.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := fmt.Sprint(nextPort.Add(1))
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 func accepts(network, addr string) func() bool {
