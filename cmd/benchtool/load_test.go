@@ -64,8 +64,8 @@ func TestRate(t *testing.T) {
 				hello(w, r)
 			}, nil)
 			r := mustCall(t, "rate", "--proto", proto, "--rate", "1000", "--connections", "5", "--duration", "300ms", url)
-			if r.Requests != 300 || r.Errors != 0 || seen.Load() != 300 || other.Load() != 0 {
-				t.Errorf("%d answers, %d errors (%s), %d requests came, %d of another version; want 300 and no other",
+			if r.Requests != 300 || r.Errors != 0 || seen.Load() != 305 || other.Load() != 0 {
+				t.Errorf("%d answers, %d errors (%s), %d requests came, %d of another version; want 300, and 5 more that came, one on each connection at first",
 					r.Requests, r.Errors, r.Why, seen.Load(), other.Load())
 			}
 			if r.P50 == nil || *r.P50 <= 0 || r.LateP99 == nil || r.Seconds < 0.25 {
@@ -79,10 +79,14 @@ func TestRate(t *testing.T) {
 func TestRateCountsFromWhenRequestsWereDue(t *testing.T) {
 	for _, proto := range []string{"h1", "h2"} {
 		t.Run(proto, func(t *testing.T) {
-			var stalled atomic.Bool
+			var came atomic.Int64
 			gate := make(chan struct{})
 			url := server(t, func(w http.ResponseWriter, r *http.Request) {
-				if stalled.CompareAndSwap(false, true) {
+				switch came.Add(1) {
+				case 1: // before the connection is measured
+					hello(w, r)
+					return
+				case 2:
 					time.AfterFunc(400*time.Millisecond, func() { close(gate) })
 				}
 				<-gate

@@ -75,3 +75,10 @@ func (t Terminal) ready() error {
 	}
 	return nil
 }
+
+// over waits for the end of its input: what it costs to close the connections is
+// no part of what was measured.
+func (t Terminal) over() error {
+	_, err := io.Copy(io.Discard, t.In)
+	return err
+}

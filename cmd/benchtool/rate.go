@@ -68,9 +68,12 @@ func runRate(args []string, t Terminal) error {
 	if err := t.ready(); err != nil {
 		return err
 	}
+	defer lines.close()
 	s.run(lines)
-	lines.close()
-	return t.print(s.result())
+	if err := t.print(s.result()); err != nil {
+		return err
+	}
+	return t.over()
 }
 
 func openLines(t *target, proto string, n int, s *schedule) (shooter, error) {

@@ -34,9 +34,10 @@ func openLines1(ctx context.Context, t *target, n int, s *schedule) (*lines1, er
 		if err != nil {
 			return err
 		}
-		l.all[i] = &line1{conn1: newConn1(c, t)}
-		l.all[i].now.Store(none)
-		return nil
+		c1 := &line1{conn1: newConn1(c, t)}
+		c1.now.Store(none)
+		l.all[i] = c1
+		return c1.warm()
 	})
 	if err != nil {
 		return nil, err
@@ -46,6 +47,16 @@ func openLines1(ctx context.Context, t *target, n int, s *schedule) (*lines1, er
 		go l.read(c)
 	}
 	return l, nil
+}
+
+// warm asks once: what a connection costs at its beginning is no part of what is
+// measured.
+func (c *line1) warm() error {
+	if err := c.send(); err != nil {
+		return err
+	}
+	_, err := c.receive()
+	return err
 }
 
 // fire sends request i, or leaves it to the next connection that becomes idle.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"sync"
 )
@@ -31,8 +32,11 @@ func openLines2(t *target, n int, s *schedule) (*lines2, error) {
 			return err
 		}
 		c2, err := newConn2(c, t)
+		if err != nil {
+			return err
+		}
 		l.all[i] = &line2{conn2: c2, asked: map[uint32]int{}}
-		return err
+		return l.all[i].warm()
 	})
 	if err != nil {
 		return nil, err
@@ -41,6 +45,15 @@ func openLines2(t *target, n int, s *schedule) (*lines2, error) {
 		go l.read(c)
 	}
 	return l, nil
+}
+
+// warm asks once, as that of line1 does.
+func (c *line2) warm() error {
+	if err := c.send(func(uint32) {}); err != nil {
+		return err
+	}
+	_, wrong, err := c.receive()
+	return cmp.Or(err, wrong)
 }
 
 // fire sends request i, or leaves it until an answer has come.
