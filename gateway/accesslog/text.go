@@ -13,7 +13,7 @@ import (
 //
 // The first ten words are always there, "-" where there is nothing to say.
 func appendText(b []byte, e *Entry) []byte {
-	b = e.Time.AppendFormat(b, timeFormat)
+	b = appendTime(b, e.Time)
 	b = append(b, ' ')
 	if e.Client.IsValid() {
 		b = e.Client.WithZone("").AppendTo(b)

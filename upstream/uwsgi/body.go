@@ -251,6 +251,7 @@ func (b *Body) take(p []byte) (int, error) {
 		}
 		b.arm()
 		if len(p) >= inflowBytes/2 || b.framing == frameLength && int64(len(p)) == b.left {
+			b.x.yield()
 			return b.x.read(p)
 		}
 		if n, err := b.x.fill(); n == 0 {
@@ -287,8 +288,7 @@ func (b *Body) Close() error {
 	defer b.mu.Unlock()
 	if !b.closed {
 		b.closed = true
-		b.x.t.buffers.putIn(b.x.in.buf)
-		b.x.in.buf = nil
+		b.x.t.buffers.putIn(&b.x.in)
 	}
 	return nil
 }

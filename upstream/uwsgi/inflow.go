@@ -18,12 +18,18 @@ type buffer struct {
 // inflow is what has come from the member and was not consumed yet: bytes r to
 // w of a buffer that grows while a head is read.
 type inflow struct {
-	buf  *buffer
+	buf  *buffer // nil before the first read, and behind the last
 	r, w int
 }
 
-func (in *inflow) bytes() []byte { return in.buf.b[in.r:in.w] }
-func (in *inflow) len() int      { return in.w - in.r }
+func (in *inflow) bytes() []byte {
+	if in.buf == nil {
+		return nil
+	}
+	return in.buf.b[in.r:in.w]
+}
+
+func (in *inflow) len() int { return in.w - in.r }
 
 // space returns where to read to, behind what is there.
 func (in *inflow) space() []byte {
@@ -58,9 +64,11 @@ func (p *buffers) takeIn() *buffer {
 	return &buffer{b: make([]byte, inflowBytes)}
 }
 
-// putIn takes memory back, unless a large head made it grow.
-func (p *buffers) putIn(b *buffer) {
-	if len(b.b) != inflowBytes || cap(b.fields) > keepFields {
+// putIn takes the memory of in back, if it has any, unless a large head made it grow.
+func (p *buffers) putIn(in *inflow) {
+	b := in.buf
+	in.buf = nil
+	if b == nil || len(b.b) != inflowBytes || cap(b.fields) > keepFields {
 		return
 	}
 	clear(b.fields) // it holds on to the heads
