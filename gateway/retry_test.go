@@ -194,7 +194,8 @@ func TestQueueTimeout(t *testing.T) {
 		})
 		wait(t, w.arrived, "the first request")
 		got := c.Get("/")
-		refusal{code: 503, cause: "no worker became free within 300ms", cure: "queue.timeout", retry: true}.check(t, c, got)
+		// It says how long the wait was, which is more than 300ms on a busy machine.
+		refusal{code: 503, cause: "no worker became free within ", cure: "queue.timeout", retry: true}.check(t, c, got)
 		if q := c.Gateway.Request(got.ID).Number("queue"); q < 0.25 || q > 5 {
 			t.Errorf("waited %v s in the queue", q)
 		}

@@ -27,20 +27,30 @@ func (l Line) Number(key string) float64 {
 // value is ready.
 type Lines struct {
 	mu    sync.Mutex // guards the fields below
-	rest  []byte
+	rest  []byte     // what nobody has asked for yet, and the beginning of a line
 	lines []Line
 	more  chan struct{} // closed by the next line; nil when nobody waits
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. Lines are decoded when they are asked for: a
+// benchmark does not pay for it.
 func (l *Lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rest = append(l.rest, p...)
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
+	return len(p), nil
+}
+
+// linesLocked returns the lines so far.
+func (l *Lines) linesLocked() []Line {
 	for {
 		line, rest, ok := bytes.Cut(l.rest, []byte{'\n'})
 		if !ok {
-			break
+			return l.lines
 		}
 		var m Line
 		if err := json.Unmarshal(line, &m); err != nil {
@@ -49,18 +59,13 @@ func (l *Lines) Write(p []byte) (int, error) {
 		l.lines = append(l.lines, m)
 		l.rest = rest
 	}
-	if l.more != nil {
-		close(l.more)
-		l.more = nil
-	}
-	return len(p), nil
 }
 
 // All returns the lines so far.
 func (l *Lines) All() []Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.lines)
+	return slices.Clone(l.linesLocked())
 }
 
 // Wait returns the first line for which match is true, also one that comes
@@ -69,7 +74,7 @@ func (l *Lines) Wait(match func(Line) bool) Line {
 	over := time.After(patience)
 	for {
 		l.mu.Lock()
-		lines := l.lines
+		lines := l.linesLocked()
 		if l.more == nil {
 			l.more = make(chan struct{})
 		}
@@ -93,5 +98,6 @@ const patience = 10 * time.Second
 func (l *Lines) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.linesLocked()
 	l.lines = nil
 }
