@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"headgate/gateway/wire"
 )
@@ -81,7 +82,7 @@ func (s *stream) writeHead(status int, f wire.Fields, length int64) {
 	out := appendStatus(a.out, a.minor, status)
 	out, dated := appendFields(out, f)
 	if !dated {
-		out = append(out, c.srv.clock.line()...)
+		out = append(append(append(out, "Date: "...), c.srv.dates.At(time.Now())...), "\r\n"...)
 	}
 	switch {
 	case length >= 0 && status != http.StatusNoContent:

@@ -27,7 +27,7 @@ type Server struct {
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
 	draining atomic.Bool // Shutdown was called; written with mu held
-	clock    clock
+	dates    wire.Dates
 	rooms    sync.Pool // of *room
 
 	mu     sync.Mutex // guards the fields below

@@ -76,7 +76,7 @@ func (st *stream) WriteHead(status int, f wire.Fields, length int64) {
 		b = c.enc.length(b, length)
 	}
 	if !dated {
-		b, _ = c.enc.field(b, "date", c.srv.dates.at(now))
+		b, _ = c.enc.field(b, "date", c.srv.dates.At(now))
 	}
 	c.out = b
 	c.endHeadLocked(start, st.id)

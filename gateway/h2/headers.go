@@ -232,6 +232,6 @@ func (c *conn) begin(st *stream) error {
 		c.drainLocked()
 	}
 	c.full = len(c.out) >= outBound
-	c.srv.workers.do(st)
+	c.srv.warm.Do(st)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"headgate/gateway/goroutines"
 	"headgate/gateway/socket"
 	"headgate/gateway/wire"
 )
@@ -16,10 +17,10 @@ import (
 type Server struct {
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
-	workers  workers
+	warm     goroutines.Warm
 	buffers  buffers
 	streams  sync.Pool // *stream
-	dates    dates
+	dates    wire.Dates
 
 	mu       sync.Mutex // guards the fields below
 	conns    map[*conn]struct{}
@@ -96,7 +97,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-none:
-		s.workers.dismiss()
+		s.warm.Dismiss()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -113,7 +114,7 @@ func (s *Server) Close() {
 	for _, c := range conns {
 		c.cut(errServerClosed)
 	}
-	s.workers.stop()
+	s.warm.Stop()
 }
 
 func (s *Server) listLocked() []*conn {

@@ -84,8 +84,8 @@ func (s *Server) putStream(st *stream) {
 	s.streams.Put(st)
 }
 
-// run implements task.
-func (st *stream) run() {
+// Run implements goroutines.Task.
+func (st *stream) Run() {
 	defer st.leave()
 	st.c.handler.Serve(st, &st.req)
 }

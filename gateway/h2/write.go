@@ -8,8 +8,8 @@ import (
 // writer is a connection as a task: it writes what is in out.
 type writer conn
 
-// run implements task.
-func (w *writer) run() {
+// Run implements goroutines.Task.
+func (w *writer) Run() {
 	runtime.Gosched() // whoever can run puts its answer to the others
 	(*conn)(w).write()
 }
@@ -20,7 +20,7 @@ func (c *conn) kickLocked() {
 		return
 	}
 	c.writing = true
-	c.srv.workers.do((*writer)(c))
+	c.srv.warm.Do((*writer)(c))
 }
 
 // write writes until there is nothing. The caller has set c.writing.

@@ -76,7 +76,7 @@ func (x *stream) writeHead(status int, f wire.Fields, length int64) {
 	out, at := beginBlock(a.out)
 	out, dated := appendFields(appendStatus(out, status), f)
 	if !dated {
-		out = appendDate(out, x.c.s.dates.at(time.Now()))
+		out = appendDate(out, x.c.s.dates.At(time.Now()))
 	}
 	if length >= 0 && status != http.StatusNoContent {
 		out = appendLength(out, length)

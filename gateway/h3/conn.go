@@ -77,7 +77,7 @@ func (c *conn) accept() {
 			return
 		}
 		if x := c.begin(q); x != nil {
-			c.s.workers.do(x)
+			c.s.warm.Do(x)
 			continue
 		}
 		q.CancelRead(quic.StreamErrorCode(codeRequestRejected))

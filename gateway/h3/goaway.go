@@ -88,7 +88,7 @@ func (s *Server) Close() {
 		s.dropSocket(udp)
 	}
 	s.serving.Wait()
-	s.workers.end()
+	s.warm.Stop()
 }
 
 // sayGoAway tells the client that the end comes or, if it is final, which of its

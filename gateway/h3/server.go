@@ -10,6 +10,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"headgate/gateway/goroutines"
 	"headgate/gateway/wire"
 )
 
@@ -20,9 +21,9 @@ type Server struct {
 	tls      *tls.Config // what clients are offered
 	handler  func(ConnInfo) wire.Handler
 	settings atomic.Pointer[Settings]
-	workers  workers
+	warm     goroutines.Warm
 	streams  sync.Pool // *stream
-	dates    dates
+	dates    wire.Dates
 
 	shaking  atomic.Int64 // connections whose handshake is not done
 	open     atomic.Int64

@@ -61,8 +61,8 @@ func (s *Server) putStream(x *stream) {
 	s.streams.Put(x)
 }
 
-// run reads the request and answers it.
-func (x *stream) run() {
+// Run reads the request and answers it.
+func (x *stream) Run() {
 	err := x.readHead()
 	x.awaited.Store(0)
 	if err == nil {

@@ -1,19 +1,22 @@
-package h2
+// Package goroutines keeps goroutines that have done something for the next thing
+// to do.
+package goroutines
 
 import (
 	"sync"
 	"time"
 )
 
-// task is what a worker does.
-type task interface{ run() }
+// Task is something to do.
+type Task interface{ Run() }
 
-// workers are goroutines that wait for something to do: their stacks have grown
+// Warm are goroutines that wait for something to do: their stacks have grown
 // already, which costs more than a small request. Those that were not needed for
-// a while end. The zero value is ready.
-type workers struct {
+// 5 to 10 seconds end, and there are at most 512 that wait. The zero value is
+// ready, and all methods may be called by several goroutines at once.
+type Warm struct {
 	mu     sync.Mutex // guards the fields below
-	idle   []chan task
+	idle   []chan Task
 	low    int         // the fewest that were idle since the last sweep
 	sweep  *time.Timer // nil until somebody is idle
 	armed  bool
@@ -21,12 +24,12 @@ type workers struct {
 }
 
 const (
-	maxIdleWorkers = 512
-	sweepEvery     = 5 * time.Second
+	maxIdle    = 512
+	sweepEvery = 5 * time.Second
 )
 
-// do runs t on a worker.
-func (w *workers) do(t task) {
+// Do has t run by one of them, or by a new one. It does not block.
+func (w *Warm) Do(t Task) {
 	w.mu.Lock()
 	n := len(w.idle) - 1
 	if n < 0 {
@@ -42,10 +45,10 @@ func (w *workers) do(t task) {
 	c <- t // it has room for one
 }
 
-func (w *workers) work(t task) {
-	c := make(chan task, 1)
+func (w *Warm) work(t Task) {
+	c := make(chan Task, 1)
 	for ok := true; ok; {
-		t.run()
+		t.Run()
 		if !w.rest(c) {
 			return
 		}
@@ -53,11 +56,11 @@ func (w *workers) work(t task) {
 	}
 }
 
-// rest makes the worker of c idle, if there are not enough.
-func (w *workers) rest(c chan task) bool {
+// rest makes the goroutine of c idle, if there are not enough.
+func (w *Warm) rest(c chan Task) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || len(w.idle) >= maxIdleWorkers {
+	if w.closed || len(w.idle) >= maxIdle {
 		return false
 	}
 	w.idle = append(w.idle, c)
@@ -73,8 +76,8 @@ func (w *workers) rest(c chan task) bool {
 	return true
 }
 
-// sweepIdle ends the workers that were idle all the time since it ran last.
-func (w *workers) sweepIdle() {
+// sweepIdle ends those that were idle all the time since it ran last.
+func (w *Warm) sweepIdle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.idle[:w.low] {
@@ -89,16 +92,16 @@ func (w *workers) sweepIdle() {
 	}
 }
 
-// stop ends the idle workers at once, and the others when they have done their task.
-func (w *workers) stop() {
+// Stop ends those that wait at once, and the others when they have done their task.
+func (w *Warm) Stop() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	w.dismiss()
+	w.Dismiss()
 }
 
-// dismiss ends the idle workers.
-func (w *workers) dismiss() {
+// Dismiss ends those that wait.
+func (w *Warm) Dismiss() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.idle {
