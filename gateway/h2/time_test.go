@@ -22,7 +22,13 @@ import (
 func (k *script) frames() <-chan event {
 	k.mute = true
 	c := make(chan event, 10_000)
+	over := make(chan struct{})
+	k.tb.Cleanup(func() {
+		k.c.Close() // it may be by now
+		<-over      // it logs
+	})
 	go func() {
+		defer close(over)
 		defer close(c)
 		for {
 			e, ok := k.next()
