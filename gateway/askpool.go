@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
+	"headgate/gateway/config"
 	"headgate/gateway/wire"
 	"headgate/routing"
 	"headgate/upstream"
@@ -56,14 +58,12 @@ func askPath(u *url.URL) string {
 // do not know. "" is none: the app answers for every host, the asked name too.
 func (g *generation) hostOf(pool string) string {
 	for _, s := range g.conf.Sites {
-		for _, r := range s.Routes {
-			if r.Pool != pool {
-				continue
-			}
-			for _, h := range s.Hosts {
-				if !strings.HasPrefix(h, "*.") {
-					return h
-				}
+		if !slices.ContainsFunc(s.Routes, func(r config.Route) bool { return r.Uses(pool) }) {
+			continue
+		}
+		for _, h := range s.Hosts {
+			if !strings.HasPrefix(h, "*.") {
+				return h
 			}
 		}
 	}

@@ -16,22 +16,54 @@ import (
 
 // requestBody is what has become of the body of one request.
 type requestBody struct {
+	taken  bool
 	spool  *uwsgi.Spool // nil: there is none, or it streams
+	shared *bodyShare   // nil: nobody else reads the spool
 	stream *clientBody  // nil: it does not stream
+}
+
+// bodyShare closes a spool after its last reader.
+type bodyShare struct{ readers atomic.Int32 }
+
+// share lets somebody else read the spool too, until they call the function.
+func (b *requestBody) share() (release func()) {
+	spool := b.spool
+	if b.shared == nil {
+		b.shared = &bodyShare{}
+		b.shared.readers.Store(1)
+	}
+	s := b.shared
+	s.readers.Add(1)
+	return func() {
+		if s.readers.Add(-1) == 0 {
+			spool.Close()
+		}
+	}
 }
 
 // gone reports that a part of the body may have been sent and cannot be read again.
 func (b *requestBody) gone() bool { return b.stream != nil && b.stream.touched.Load() }
 
 func (b *requestBody) close() {
-	if b.spool != nil {
+	if b.spool != nil && (b.shared == nil || b.shared.readers.Add(-1) == 0) {
 		b.spool.Close()
 	}
 }
 
+// dropBody makes a request be one without a body.
+func (x *exchange) dropBody() {
+	x.body.close()
+	x.body = requestBody{taken: true}
+	x.req.Body, x.req.Rewind, x.req.StopBody, x.req.ContentLength = nil, nil, nil, 0
+}
+
 // takeBody makes the body ready to be sent: whole, with its length known, unless
-// the route streams and the client has told the length.
+// the route streams and the client has told the length. It may be called again.
 func (x *exchange) takeBody() *failure {
+	if x.body.taken {
+		return nil
+	}
+	x.body.taken = true
 	r, limit := x.r, x.route.bodyLimit
 	switch {
 	case r.ContentLength == 0 && r.Fields.Has("Content-Length"): // an empty body is not the same as none

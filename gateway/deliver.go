@@ -75,17 +75,15 @@ func (a *answer) close() {
 
 // deliver hands the worker's answer to the client and frees the worker as soon
 // as it has said everything, however slowly the client takes it.
-func (x *exchange) deliver(a *answer) {
+func (x *exchange) deliver(by *passTo, a *answer) {
 	if a.Status == http.StatusSwitchingProtocols {
 		x.tunnel(a)
 		return
 	}
-	if f := x.takeHead(a); f != nil {
-		a.close()
-		x.fail(f)
+	if x.takeHead(by, a) {
 		return
 	}
-	if x.takeAccel() {
+	if x.takeAccel(by.cached) {
 		x.copyInPace(a)
 		return
 	}
@@ -132,26 +130,50 @@ func readSome(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// takeHead makes the worker's header the client's and takes out what is meant
-// for the gateway (reference: nginx's X-Accel-*).
-func (x *exchange) takeHead(a *answer) *failure {
-	if x.out.Has("X-Accel-Redirect") {
-		return &failure{
-			status: http.StatusBadGateway, kind: "x_accel_redirect",
-			cause: "the app answered with X-Accel-Redirect, which headgate does not support yet",
-			cure:  "let the app send the file itself",
+// takeHead makes the worker's header the client's, and reports whether something
+// else answers in place of the worker: because the app has said so, or because the
+// route has a page for its errors.
+func (x *exchange) takeHead(by *passTo, a *answer) (elsewhere bool) {
+	x.stick(a)
+	to, f := x.takeRedirect(by.sendfile)
+	var page *errorPage
+	if to == nil && f == nil && x.answering == nil {
+		page = x.route.pages.ofApp(a.Status)
+	}
+	if to == nil && f == nil && page == nil {
+		return false
+	}
+	a.Body.Abort() // nobody wants it
+	a.close()
+	switch {
+	case f != nil:
+		x.fail(f)
+	case to != nil:
+		x.again = to
+	default:
+		page.serve(x, &failure{status: a.Status, kind: "app", cause: "the app answered with an error", fields: challenges(x.out)})
+	}
+	return true
+}
+
+// challenges are the fields of an error that its page must not lose.
+func challenges(f wire.Fields) (kept wire.Fields) {
+	for _, field := range f {
+		switch {
+		case wire.Same(field.Name, "WWW-Authenticate"), wire.Same(field.Name, "Retry-After"), wire.Same(field.Name, "Set-Cookie"), wire.Same(field.Name, "Allow"):
+			kept = append(kept, field)
 		}
 	}
-	x.stick(a)
-	return nil
+	return kept
 }
 
 // accel is where the fields begin that an app says to the server before it.
 const accel = "X-Accel-"
 
 // takeAccel takes out of the header what is not for the client, and reports
-// whether the client is to take the answer as the worker makes it.
-func (x *exchange) takeAccel() (inPace bool) {
+// whether the client is to take the answer as the worker makes it. A cache takes the
+// rest itself.
+func (x *exchange) takeAccel(cached bool) (inPace bool) {
 	kept := x.out[:0]
 	for _, f := range x.out {
 		switch {
@@ -160,7 +182,10 @@ func (x *exchange) takeAccel() (inPace bool) {
 		case wire.Same(f.Name, "X-Accel-Buffering"):
 			inPace = inPace || strings.EqualFold(f.Value, "no")
 			continue
-		case wire.Same(f.Name, "X-Accel-Expires"), wire.Same(f.Name, "X-Accel-Limit-Rate"), wire.Same(f.Name, "X-Accel-Charset"):
+		case wire.Same(f.Name, "X-Accel-Limit-Rate"):
+			x.slowDown(f.Value)
+			continue
+		case wire.Same(f.Name, "X-Accel-Expires") && !cached, wire.Same(f.Name, "X-Accel-Charset"):
 			continue
 		}
 		kept = append(kept, f)
@@ -240,7 +265,7 @@ func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
 			return false
 		}
 		if b.Empty() {
-			if err := x.s.Flush(); err != nil {
+			if err := x.Flush(); err != nil {
 				x.clientGone(err)
 				return false
 			}
@@ -260,7 +285,7 @@ func (x *exchange) pump(b *relay.Buffer, first []byte) bool {
 func (x *exchange) copyInPace(a *answer) {
 	defer a.close()
 	x.writeHead(a.Status, a.ContentLength)
-	if err := x.s.Flush(); err != nil {
+	if err := x.Flush(); err != nil {
 		x.clientGone(err)
 		return
 	}
@@ -273,7 +298,7 @@ func (x *exchange) copyInPace(a *answer) {
 				x.clientGone(err)
 				return
 			}
-			if err := x.s.Flush(); err != nil {
+			if err := x.Flush(); err != nil {
 				x.clientGone(err)
 				return
 			}

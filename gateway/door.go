@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headgate/gateway/forwarded"
 	"headgate/gateway/h1"
 	"headgate/gateway/h2"
 	"headgate/gateway/h3"
@@ -27,6 +28,7 @@ type door struct {
 	h3  *h3.Server // accepts nothing when HTTP/3 is off
 
 	settings atomic.Pointer[settings]
+	gates    gates
 	shaking  handshakes
 	alt      altSvc
 
@@ -43,6 +45,10 @@ type door struct {
 type settings struct {
 	headBytes, fields          int
 	headerTimeout, idleTimeout time.Duration
+
+	connections, clientConnections int             // at once; 0 or less: any number
+	proxies                        forwarded.Trust // whose connections begin with a PROXY header
+	trusted                        forwarded.Trust // who speaks for clients in X-Forwarded-For
 }
 
 // maxStreams bounds the requests at once on one h2 or h3 connection.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
 	"headgate/gateway/wire"
+	"headgate/routing"
 	"headgate/upstream"
 	"headgate/upstream/uwsgi"
 )
@@ -24,6 +24,8 @@ type exchange struct {
 	conn *connection
 	gen  *generation
 	s    wire.Stream
+	w    wire.Answer // where answers go: the edge, or the filter that is nearest to the app
+	edge edge
 	r    *wire.Request
 	ctx  context.Context // see context
 	tls  *tls.ConnectionState
@@ -39,6 +41,12 @@ type exchange struct {
 	path   string // canonical
 	fwd    forwarded.Result
 	span   *tracing.Span
+	match  routing.Match[*site, *route]
+	badIf  error  // why a condition has no value for this request
+	user   string // who has shown a password; "": nobody
+
+	own  *wire.Request // a filter's copy of the request, which is r then
+	said []uwsgi.Var   // by filters, for the app: it replaces what the client says
 
 	req     uwsgi.Request // filled by proxy
 	extra   [10]uwsgi.Var // backs req.Extra
@@ -46,14 +54,20 @@ type exchange struct {
 	body    requestBody
 	asked   upstream.Request[*backend] // what the pool knows of it
 	wait    wait                       // for slots
+	pool    *pool                      // that was asked; nil: none
 	ans     answer                     // of the member that is asked
 	out     wire.Fields                // the header of the answer
 	entry   accesslog.Entry
-	started bool // the head of the answer is out
+	started bool // the head of the answer is written, as far as the action knows
 	cut     bool // the answer must not end cleanly
 	failure string
 
-	onInterim func(int, []uwsgi.Field) // is interim; made once, for all the requests that x serves
+	again     *again // what is to be served in place of an answer
+	answering *again // what is being served in that way; nil: what the client asked for
+
+	// Made once, for all the requests that x serves.
+	onInterim   func(int, []uwsgi.Field) // is interim
+	onCondition func(*route) bool        // is holds
 }
 
 // exchanges recycles exchanges: they are large, and a request has one.
@@ -63,8 +77,9 @@ func (p *exchanges) get(c *connection, gen *generation, s wire.Stream, r *wire.R
 	x, _ := p.pool.Get().(*exchange)
 	if x == nil {
 		x = new(exchange)
-		x.onInterim = x.interim
+		x.onInterim, x.onCondition = x.interim, x.holds
 	}
+	x.edge.x, x.w = x, &x.edge
 	x.d, x.conn, x.gen, x.s, x.r, x.tls = c.d, c, gen, s, r, c.tls
 	x.site, x.route = gen.nobody, gen.unrouted
 	x.entry.Time = time.Now()
@@ -74,7 +89,7 @@ func (p *exchanges) get(c *connection, gen *generation, s wire.Stream, r *wire.R
 // put takes x back. What it keeps is memory, and nothing that it says.
 func (p *exchanges) put(x *exchange) {
 	clear(x.out)
-	*x = exchange{onInterim: x.onInterim, out: x.out[:0]}
+	*x = exchange{onInterim: x.onInterim, onCondition: x.onCondition, out: x.out[:0]}
 	p.pool.Put(x)
 }
 
@@ -86,34 +101,13 @@ func (x *exchange) context() context.Context {
 	return x.ctx
 }
 
-// writeHead begins the final answer, once, with the header x.out. The length is
-// that of the body, -1 if only its end tells.
-func (x *exchange) writeHead(status int, length int64) {
-	if x.started {
-		return
-	}
-	x.started = true
-	x.entry.Status = status
-	if x.d.secure && x.gen.h3 && x.r.Major < 3 && !x.out.Has("Alt-Svc") {
-		x.out.Add("Alt-Svc", x.d.alt.header(x.host))
-	}
-	if x.r.Major == 1 && (x.d.leaving.Load() || x.d.g.draining.Load()) {
-		x.s.CloseAfter()
-	}
-	x.s.WriteHead(status, x.out, length)
-}
-
-// Write sends bytes of the answer's body.
-func (x *exchange) Write(p []byte) (int, error) {
-	n, err := x.s.Write(p)
-	x.entry.BytesOut += int64(n)
-	return n, err
-}
-
 // finish counts and logs the exchange when all is sent.
 func (x *exchange) finish() {
 	e := &x.entry
 	e.Duration = time.Since(e.Time)
+	if x.edge.status != 0 { // else it was a tunnel
+		e.Status, e.BytesOut = x.edge.status, x.edge.sent
+	}
 	x.body.close()
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()
@@ -139,23 +133,4 @@ func (x *exchange) describe() {
 	e.Site = x.site.name
 	e.Retries = max(x.asked.Attempts()-1, 0)
 	e.Aborted = x.cut
-}
-
-// respondWith is an answer that needs no worker.
-type respondWith struct {
-	status      int
-	contentType string
-	body        []byte
-}
-
-func (a respondWith) serve(x *exchange) {
-	if !hasBody("", a.status) {
-		x.writeHead(a.status, -1)
-		return
-	}
-	x.out.Add("Content-Type", a.contentType)
-	x.writeHead(a.status, int64(len(a.body)))
-	if x.r.Method != http.MethodHead {
-		x.Write(a.body) // a client that has gone needs no answer
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"headgate/gateway/config"
+	"headgate/gateway/notation"
 	"headgate/gateway/wire"
 	"headgate/routing"
 	"headgate/upstream/origin"
@@ -45,9 +46,12 @@ func Check(c *config.Config, log *slog.Logger) error {
 // Explanation says what would become of a request.
 type Explanation struct {
 	Site, Route string
-	Status      int    // of the answer that the gateway itself gives; 0: a pool answers
-	Cause, Cure string // of that answer
-	Location    string // of a redirect
+	Filters     []string // of the route, the client before the first
+	Status      int      // of the answer that the gateway itself gives; 0: a pool answers
+	Cause, Cure string   // of that answer
+	Location    string   // of a redirect
+	Files       string   // the directory that is looked into, before the pool
+	Split       []string // the pools and their shares; Pool is the first
 	Pool        string
 	Dialect     string
 	Members     []string
@@ -81,13 +85,79 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 		e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
 		return e, nil
 	}
-	pass, ok := x.route.action.(*passTo)
-	if !ok {
-		x.route.action.serve(x)
-		e.Status, e.Location = rec.status, rec.fields.Get("Location")
-		return e, nil
+	return e, e.follow(x, rec)
+}
+
+// follow goes from route to route, and tells what the last one does.
+func (e *Explanation) follow(x *exchange, rec *recorder) error {
+	for range mostAgain {
+		e.Route, e.Filters = x.route.name, append(e.Filters, filterNames(x.route.filters)...)
+		switch a := innermost(x.route.action).(type) {
+		case *passTo:
+			return e.describe(x, a)
+		case *splitTo:
+			for _, s := range a.shares {
+				e.Split = append(e.Split, fmt.Sprintf("%s %d/%d", s.name, s.weight, a.total))
+			}
+			return e.describe(x, a.shares[0].to)
+		case *serveFiles:
+			e.Files = a.root
+			if to, ok := innermost(a.next).(*passTo); ok {
+				return e.describe(x, to)
+			}
+			return nil
+		case rewrite:
+			a.serve(x)
+			if x.again == nil { // it cannot be rewritten
+				e.Status = rec.status
+				return nil
+			}
+			x.path, x.req.Query, x.again = x.again.path, x.again.query, nil
+			if f := x.findRoute(true); f != nil {
+				e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
+				return nil
+			}
+		default:
+			a.serve(x)
+			e.Status, e.Location = rec.status, rec.fields.Get("Location")
+			return nil
+		}
 	}
-	return e, e.describe(x, pass)
+	return nil
+}
+
+// filterNames are the keys of the filters that stand before an action, in their order.
+func filterNames(f *config.Filters) (out []string) {
+	if f == nil {
+		return nil
+	}
+	for _, is := range []struct {
+		name string
+		set  bool
+	}{
+		{"maintenance", f.Maintenance != nil},
+		{"access", f.Access != nil},
+		{"rate_limit", len(f.RateLimit) > 0},
+		{"in_flight", len(f.InFlight) > 0},
+		{"cors", f.CORS != nil},
+		{"basic_auth", f.BasicAuth != nil && f.BasicAuth.File != "off"},
+		{"client_cert", f.ClientCert == config.CertRequired},
+		{"cross_origin", f.CrossOrigin != nil && f.CrossOrigin.On != notation.Disabled},
+		{"forward_auth", f.ForwardAuth != nil && f.ForwardAuth.On != notation.Disabled},
+		{"body_types", len(f.BodyTypes) > 0},
+		{"headers", f.Headers != nil},
+		{"security", f.Security != "" && f.Security != "off"},
+		{"server_timing", f.Timing == notation.On},
+		{"bandwidth", f.Bandwidth != nil && f.Bandwidth.Rate > 0},
+		{"cache", f.Cache != nil && f.Cache.On != notation.Disabled},
+		{"compress", f.Compress != nil && f.Compress.On != notation.Disabled},
+		{"errors", len(f.Errors) > 0},
+	} {
+		if is.set {
+			out = append(out, is.name)
+		}
+	}
+	return out
 }
 
 // describe adds the pool and what its workers would see.
@@ -224,6 +294,9 @@ func (e *Explanation) String() string {
 	}
 	line("site", e.Site)
 	line("route", e.Route)
+	line("filters", strings.Join(e.Filters, " "))
+	line("files", e.Files)
+	line("split", strings.Join(e.Split, " "))
 	if e.Status != 0 {
 		line("answer", fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	}

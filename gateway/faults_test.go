@@ -51,7 +51,7 @@ func TestFaultsBeforeTheAnswer(t *testing.T) {
 		{"a huge head", said(ok + "X-A: " + strings.Repeat("a", 1<<20) + "\r\n\r\n"), refusal{code: 502, cause: "head is larger"}},
 		{"101 unasked", said("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), refusal{code: 502, cause: "switched protocols without being asked"}},
 		{"endless interims", said(strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 30) + ok + "\r\n"), refusal{code: 502, cause: "interim responses"}},
-		{"X-Accel-Redirect", said(ok + "X-Accel-Redirect: /x\r\nX-Secret: 1\r\n\r\n"), refusal{code: 502, cause: "X-Accel-Redirect", cure: "let the app send the file"}},
+		{"X-Accel-Redirect", said(ok + "X-Accel-Redirect: /x\r\nX-Secret: 1\r\n\r\n"), refusal{code: 500, cause: "led on to /x after 10 other addresses", cure: "lead to each other"}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

@@ -29,11 +29,14 @@ func (c *connection) Serve(s wire.Stream, r *wire.Request) {
 		x.startSpan()
 	}
 	s.SetWriteTimeout(x.route.writeIdle)
-	if f != nil {
+	switch {
+	case x.route.maintenance.stops(x):
+	case f != nil:
 		x.fail(f)
-		return
+	default:
+		x.route.action.serve(x)
 	}
-	x.route.action.serve(x)
+	x.goOn()
 }
 
 func (x *exchange) startSpan() {
@@ -50,9 +53,10 @@ func (x *exchange) startSpan() {
 func (x *exchange) leave() {
 	if p := recover(); p != nil {
 		x.d.g.log.Error("panic while serving", "panic", fmt.Sprint(p), "request", x.id, "stack", string(debug.Stack()))
+		x.w, x.started = &x.edge, x.edge.status != 0 // past the filters, which are in the middle of something
 		x.cut = x.started
 		if !x.started {
-			x.fail(&failure{status: http.StatusInternalServerError, cause: "headgate failed while it served this request", cure: "please report it with the log line of this request", kind: "panic"})
+			x.failPlain(&failure{status: http.StatusInternalServerError, cause: "headgate failed while it served this request", cure: "please report it with the log line of this request", kind: "panic"})
 		}
 	}
 	if x.cut {
@@ -188,16 +192,17 @@ func (x *exchange) decideRoute() *failure {
 	if f := x.checkConnection(); f != nil {
 		return f
 	}
-	m := x.gen.table.Lookup(routing.Request{Method: x.r.Method, Host: x.name, Path: x.path})
-	if m.Found == routing.NoSite {
+	s, ok := x.gen.table.LookupSite(x.name)
+	if !ok {
 		return &failure{
 			status: http.StatusNotFound, kind: "no_site",
 			cause: fmt.Sprintf("no site answers to the host %q", x.name),
 			cure:  "add it to the hosts of a site, or a site without hosts for all the others",
 		}
 	}
-	x.site = m.Site
+	x.site = s
 	x.site.counters.Begin()
+	x.route = s.unrouted
 	if x.site.redirect && x.scheme == "http" {
 		x.route = x.site.toHTTPS
 		return nil
@@ -211,7 +216,26 @@ func (x *exchange) decideRoute() *failure {
 		x.route = optionsRoute
 		return nil
 	}
-	if m.Found == routing.NoRoute {
+	return x.findRoute(false)
+}
+
+// findRoute finds the route of x.path. Those that are internal are there only for
+// what the gateway itself leads a request to.
+func (x *exchange) findRoute(internal bool) *failure {
+	x.match = x.gen.table.Lookup(routing.Request{Method: x.r.Method, Host: x.name, Path: x.path}, x.onCondition)
+	m := &x.match
+	switch {
+	case x.badIf != nil:
+		return &failure{
+			status: http.StatusBadRequest, kind: "condition", err: x.badIf,
+			cause: "whether a route is meant cannot be told from this request: " + x.badIf.Error(), cure: "mend the condition (when) of the route, or send what it asks for",
+		}
+	case m.Found == routing.NoMethod:
+		return &failure{
+			status: http.StatusMethodNotAllowed, kind: "method", allow: strings.Join(m.Allow(), ", "),
+			cause: fmt.Sprintf("the method %s is not served at the path %q", x.r.Method, x.path),
+		}
+	case m.Found == routing.NoRoute, m.Route.internal && !internal:
 		return &failure{
 			status: http.StatusNotFound, kind: "no_route",
 			cause: fmt.Sprintf("no route of the site %s matches the path %q", x.site.name, x.path),
@@ -221,6 +245,17 @@ func (x *exchange) decideRoute() *failure {
 	x.route = m.Route
 	x.req.ScriptName, x.req.PathInfo = m.ScriptName, m.PathInfo
 	return nil
+}
+
+// holds reports whether the condition of a route does. One that has no value counts
+// as if it held, and then the request is refused.
+func (x *exchange) holds(r *route) bool {
+	ok, err := r.when.Bool(x.view())
+	if err != nil {
+		x.badIf = err
+		return true
+	}
+	return ok
 }
 
 // checkConnection refuses a host that this connection was not made for: one that

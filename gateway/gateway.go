@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"headgate/gateway/accesslog"
+	"headgate/gateway/cache"
 	"headgate/gateway/config"
+	"headgate/gateway/filter/limit"
 	"headgate/gateway/relay"
 	"headgate/gateway/socket"
 	"headgate/gateway/stats"
@@ -38,6 +40,10 @@ type Setup struct {
 	// closes what Storage has returned, if it is an io.Closer.
 	Storage func(ctx context.Context, url string) (certs.Storage, error)
 	ACME    func(certs.Authority) (certs.Issuer, error)
+
+	// Shared opens what gateways count rates with together. A configuration that
+	// needs it is refused where it is nil.
+	Shared func(url string) (limit.Shared, error)
 }
 
 // Gateway is a running server. Make it with New; its methods are safe for
@@ -51,21 +57,25 @@ type Gateway struct {
 	tracer  *tracing.Tracer
 	engines *slog.Logger // for what clients do wrong: debug
 
-	certs     *certs.Store
-	asks      *asks
-	tlsConfig *tls.Config
-	counters  *stats.Counters
-	pools     *pools
-	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
-	room      *relay.Room        // for answers that wait for their clients
-	buffers   buffers
-	hangups   socket.Hangups // of clients that wait
-	exchanges exchanges
-	failures  failureLog
-	tunnels   tunnels
-	waits     waits        // for slots
-	running   atomic.Int64 // requests, the tunnels included
-	started   time.Time
+	certs      *certs.Store
+	asks       *asks
+	tlsConfig  *tls.Config
+	counters   *stats.Counters
+	pools      *pools
+	bodies     *uwsgi.SpoolMemory // for bodies that wait for their workers
+	room       *relay.Room        // for answers that wait for their clients
+	buffers    buffers
+	hangups    socket.Hangups // of clients that wait
+	exchanges  exchanges
+	cache      *cache.Store
+	rates      limit.Setup // what rates are counted with
+	background *background
+	switches   switches // of maintenance
+	failures   failureLog
+	tunnels    tunnels
+	waits      waits        // for slots
+	running    atomic.Int64 // requests, the tunnels included
+	started    time.Time
 
 	current  atomic.Pointer[generation]
 	draining atomic.Bool
@@ -98,15 +108,18 @@ func New(s Setup) *Gateway {
 	g := &Gateway{
 		load: s.Load, version: s.Version, source: s.Config,
 		log: s.Log, access: s.Access, tracer: s.Tracer,
-		engines:  slog.New(quieter{s.Log.Handler()}),
-		certs:    certs.New(certs.Setup{Storage: s.Storage, ACME: s.ACME, Log: s.Log}),
-		asks:     newAsks(s.Log),
-		counters: stats.NewCounters(),
-		pools:    upstream.NewPools[*backend](s.Log),
-		bodies:   uwsgi.NewSpoolMemory(bodyMemory),
-		room:     relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
-		ready:    make(chan struct{}),
-		stop:     make(chan struct{}),
+		engines:    slog.New(quieter{s.Log.Handler()}),
+		certs:      certs.New(certs.Setup{Storage: s.Storage, ACME: s.ACME, Log: s.Log}),
+		asks:       newAsks(s.Log),
+		counters:   stats.NewCounters(),
+		pools:      upstream.NewPools[*backend](s.Log),
+		bodies:     uwsgi.NewSpoolMemory(bodyMemory),
+		room:       relay.NewRoom(answerMemory, func() (*os.File, error) { return uwsgi.TempFile("") }),
+		cache:      cache.NewStore(cache.Setup{Log: s.Log}),
+		rates:      limit.Setup{Log: s.Log, Counters: limit.NewCounters(), Shared: s.Shared},
+		background: newBackground(),
+		ready:      make(chan struct{}),
+		stop:       make(chan struct{}),
 	}
 	g.tlsConfig = g.certs.TLSConfig()
 	g.state.Store(stats.StateStarting)
@@ -127,6 +140,7 @@ func (g *Gateway) Stop() { g.stopOnce.Do(func() { close(g.stop) }) }
 func (g *Gateway) Run(ctx context.Context) error {
 	g.started = time.Now()
 	defer g.asks.close()
+	defer g.background.close()
 	defer g.closeDoors()
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -140,6 +154,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer end()
 	wg.Go(func() { g.certs.Run(background) }) // ends with its context only
 	wg.Go(func() { g.pools.Run(background) }) // likewise
+	wg.Go(func() {
+		if err := g.cache.Run(background); err != nil {
+			g.log.Error("the cache keeps nothing on disk", "err", err)
+		}
+	})
 	wg.Go(func() {
 		if err := g.hangups.Run(background); err != nil {
 			g.log.Error("clients that go away are noticed only when they get their answers", "err", err)

@@ -1,13 +1,13 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
+	"sync/atomic"
 	"time"
 
 	"headgate/gateway/config"
+	"headgate/gateway/expression"
 	"headgate/gateway/forwarded"
 	"headgate/gateway/relay"
 	"headgate/gateway/stats"
@@ -52,14 +52,22 @@ type site struct {
 	serverName string // SERVER_NAME: the first host, "" when it is a pattern
 	redirect   bool   // plain http goes to https
 	toHTTPS    *route
-	auth       *clientAuth // nil: no certificates of clients
+	unrouted   *route       // of requests whose route is not known
+	auth       *clientAuth  // nil: no certificates of clients
+	switched   *atomic.Bool // maintenance, by an operator
 	counters   *stats.SiteCounters
 }
 
 // route is one route of a site.
 type route struct {
-	name   string // as the configuration has it, for spans and explain
-	action action
+	name     string // as the configuration has it, for spans and explain
+	action   action
+	when     *expression.Program // its condition; nil: none
+	internal bool                // not for clients
+	filters  *config.Filters     // for explain
+
+	maintenance *maintenance // nil: there is none
+	pages       *pages       // in place of errors; nil: ours
 
 	bodyLimit           int64 // 0: none
 	bodyIdle, writeIdle time.Duration
@@ -101,7 +109,7 @@ func (g *Gateway) newGeneration(c *config.Config, old *generation) (*generation,
 	if err := gen.buildPools(g); err != nil {
 		return nil, err
 	}
-	if err := gen.buildTable(g.counters); err != nil {
+	if err := g.newBuilder(gen).buildTable(); err != nil {
 		gen.change.Discard()
 		return nil, err
 	}
@@ -137,25 +145,6 @@ func newLimits(l config.Limits) limits {
 	}
 }
 
-func (g *generation) buildTable(counters *stats.Counters) error {
-	var sites []routing.Site[*site, *route]
-	for _, c := range g.conf.Sites {
-		s := newSite(c, counters)
-		rs := routing.Site[*site, *route]{Hosts: c.Hosts, Value: s}
-		for _, rc := range c.Routes {
-			r, err := g.newRoute(rc)
-			if err != nil {
-				return fmt.Errorf("site %s: %w", s.name, err)
-			}
-			rs.Routes = append(rs.Routes, routing.Route[*route]{Path: rc.Path, Mount: rc.Mount, Value: r})
-		}
-		sites = append(sites, rs)
-	}
-	var err error
-	g.table, err = routing.NewTable(sites)
-	return err
-}
-
 func newSite(c config.Site, counters *stats.Counters) *site {
 	name := siteName(c)
 	s := &site{name: name, redirect: c.HTTP == config.HTTPRedirect, auth: newClientAuth(c.TLS.ClientAuth), counters: counters.Site(name)}
@@ -173,68 +162,3 @@ func siteName(c config.Site) string {
 	}
 	return c.Hosts[0]
 }
-
-var errNoAction = errors.New("a route says nothing to do")
-
-func (g *generation) newRoute(c config.Route) (*route, error) {
-	r := &route{
-		name: c.Path, stream: c.RequestBody == config.BodyStream,
-		bodyLimit: max(int64(c.Limits.Body), 0), bodyIdle: c.Limits.BodyIdleTimeout, writeIdle: c.Limits.WriteIdleTimeout,
-		spooler: &uwsgi.Spooler{Memory: int64(g.conf.Limits.BodyMemory), Max: int64(c.Limits.Body), Shared: g.bodies},
-	}
-	if c.Mount != "" {
-		r.name = "mount " + c.Mount
-	}
-	if r.name == "" {
-		r.name = "/"
-	}
-	switch {
-	case c.Pool != "":
-		r.action = &passTo{pool: g.pools[c.Pool], priority: c.Priority, safe: c.Retry == config.RetrySafe, said: newSafe()}
-	case c.Redirect != nil:
-		r.action = redirectTo{status: c.Redirect.Status, to: c.Redirect.To}
-	case c.Respond != nil:
-		r.action = respondWith{status: c.Respond.Status, contentType: c.Respond.Type, body: []byte(c.Respond.Body)}
-	default:
-		return nil, errNoAction
-	}
-	return r, nil
-}
-
-// toHTTPS answers plain http with the same address on https.
-type toHTTPS struct{}
-
-func (toHTTPS) serve(x *exchange) {
-	host := x.name
-	if host == "" {
-		x.fail(badHost("the request names no host, so there is no https address to send it to"))
-		return
-	}
-	if port := x.gen.httpsPort; port != "" {
-		host = net.JoinHostPort(trimBrackets(host), port)
-	}
-	x.redirect(http.StatusPermanentRedirect, "https://"+host+x.req.URI)
-}
-
-func trimBrackets(host string) string {
-	if len(host) > 1 && host[0] == '[' {
-		return host[1 : len(host)-1]
-	}
-	return host
-}
-
-// redirectTo sends the client elsewhere.
-type redirectTo struct {
-	status int
-	to     string
-}
-
-func (a redirectTo) serve(x *exchange) { x.redirect(a.status, a.to) }
-
-func (x *exchange) redirect(status int, to string) {
-	x.out.Add("Location", to)
-	x.writeHead(status, 0)
-}
-
-// options answers "OPTIONS *", which asks about the server (RFC 9110, 9.3.7).
-var optionsRoute = &route{name: "*", action: respondWith{status: http.StatusNoContent}}

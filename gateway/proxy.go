@@ -16,13 +16,15 @@ import (
 // passTo is the action of a route that passes requests to a pool.
 type passTo struct {
 	pool     *pool
+	sendfile *sendfile // what the app may name by X-Sendfile; nil: nothing
+	cached   bool      // X-Accel-Expires is for the cache, which takes it out
 	priority upstream.Priority
 	safe     bool      // every request may run twice
 	said     *safeList // of which the app has said so
 }
 
 func (a *passTo) serve(x *exchange) {
-	x.entry.Pool = a.pool.Name()
+	x.entry.Pool, x.pool = a.pool.Name(), a.pool
 	if f := x.takeBody(); f != nil {
 		x.fail(f)
 		return
@@ -35,7 +37,7 @@ func (a *passTo) serve(x *exchange) {
 		return
 	}
 	defer ans.close() // for a panic; else that was done
-	x.deliver(ans)
+	x.deliver(a, ans)
 }
 
 // sendFailure is upstreamFailure, but knows whose fault it was when the body of
@@ -83,6 +85,7 @@ func (x *exchange) describeRequest() {
 	if x.site.auth != nil {
 		q.Extra = x.clientVars(q.Extra)
 	}
+	q.Extra = append(q.Extra, x.said...)
 	x.extras = len(q.Extra)
 	q.Upgrade = x.upgradeWanted()
 	q.Interim = x.onInterim

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"headgate/gateway/config"
+	"headgate/gateway/forwarded"
 	"headgate/gateway/stats"
 	"headgate/tls/certs"
 )
@@ -61,11 +63,13 @@ func (g *Gateway) reload(ctx context.Context) error {
 	}
 	opened, err := g.open(c)
 	if err != nil {
-		if gen.certs != nil {
-			g.certs.Discard(gen.certs)
-		}
-		gen.change.Discard()
+		g.abandon(gen)
 		return err
+	}
+	if err := g.cache.Configure(c.Cache); err != nil {
+		opened.close()
+		g.abandon(gen)
+		return fmt.Errorf("cache: %w", err)
 	}
 	g.swap(gen, old, opened)
 	for _, w := range c.Warnings {
@@ -73,6 +77,14 @@ func (g *Gateway) reload(ctx context.Context) error {
 	}
 	g.warnMissing(gen)
 	return nil
+}
+
+// abandon gives back what a generation that will not serve has taken.
+func (g *Gateway) abandon(gen *generation) {
+	if gen.certs != nil {
+		g.certs.Discard(gen.certs)
+	}
+	gen.change.Discard()
 }
 
 // wanted lists the doors of a configuration.
@@ -136,12 +148,18 @@ func (s sockets) close() {
 	}
 }
 
+// settingsOf is for a configuration that is valid: its networks can be read.
 func settingsOf(c *config.Config) settings {
+	proxies, _ := forwarded.ParseTrust(c.Listen.ProxyProtocol)
+	trusted, _ := forwarded.ParseTrust(c.Listen.TrustedProxies)
 	return settings{
 		headBytes:     int(c.Limits.HeaderBytes + c.Limits.URIBytes),
 		fields:        c.Limits.Headers,
 		headerTimeout: c.Limits.HeaderTimeout,
 		idleTimeout:   c.Limits.IdleTimeout,
+
+		connections: c.Limits.Connections, clientConnections: c.Limits.ClientConnections,
+		proxies: proxies, trusted: trusted,
 	}
 }
 

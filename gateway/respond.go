@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -8,48 +9,78 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headgate/gateway/wire"
 )
 
 // failure is why a request is answered by the gateway itself.
 type failure struct {
 	status     int
-	cause      string // what happened; operators and the log see it
-	cure       string // what can be done about it, or ""
-	kind       string // a short fixed word for the log and for spans
-	retryAfter int    // seconds; 0: no Retry-After
-	close      bool   // the connection must not be used again (HTTP/1.1)
-	err        error  // what lies below, or nil
+	cause      string      // what happened; operators and the log see it
+	cure       string      // what can be done about it, or ""
+	kind       string      // a short fixed word for the log and for spans
+	retryAfter int         // seconds; 0: no Retry-After
+	close      bool        // the connection must not be used again (HTTP/1.1)
+	err        error       // what lies below, or nil
+	allow      string      // of a 405: the methods that are served
+	fields     wire.Fields // more of the header of the answer
 }
 
-// fail answers with the page of f and logs it. Once the head of the response is
-// out it can only be cut.
+// fail answers with the page that the route has for f, or a plain one, and logs it.
+// Once the head of the response is out it can only be cut.
 func (x *exchange) fail(f *failure) {
+	if page := x.route.pages.of(f.status); page != nil && !x.started && x.answering == nil {
+		x.note(f)
+		page.serve(x, f)
+		return
+	}
+	x.failPlain(f)
+}
+
+// note says in the logs why a request is answered by the gateway.
+func (x *exchange) note(f *failure) {
 	x.failure = f.kind
 	x.entry.Err = f.cause
 	x.logFailure(f)
+}
+
+// failPlain is fail with our own page.
+func (x *exchange) failPlain(f *failure) {
+	x.note(f)
 	if x.started {
 		x.cut = true
 		return
 	}
-	h := &x.out
-	*h = (*h)[:0]
-	if f.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(f.retryAfter))
-	}
-	if f.status == http.StatusMethodNotAllowed {
-		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	}
+	x.out = f.header(x.out[:0])
 	if f.close {
 		x.s.CloseAfter()
 	}
-	h.Set("X-Request-Id", x.id)
-	h.Set("Cache-Control", "no-store")
+	x.out.Set("X-Request-Id", x.id)
+	x.out.Set("Cache-Control", "no-store")
 	contentType, page := x.page(f)
-	h.Set("Content-Type", contentType)
+	x.out.Set("Content-Type", contentType)
 	x.writeHead(f.status, int64(len(page)))
 	if x.r.Method != http.MethodHead {
 		x.Write(page) // a client that has gone shows in the next line of the log
 	}
+}
+
+// header appends the fields of an answer that belong to its status.
+func (f *failure) header(h wire.Fields) wire.Fields {
+	h = append(h, f.fields...)
+	if f.retryAfter > 0 {
+		h.Add("Retry-After", strconv.Itoa(f.retryAfter))
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		h.Add("Allow", cmp.Or(f.allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+	}
+	return h
+}
+
+// retryIn sets Retry-After.
+func (f *failure) retryIn(d time.Duration) *failure {
+	f.retryAfter = max(1, int((d+time.Second-1)/time.Second))
+	return f
 }
 
 // logFailure tells the operator of what is theirs to mend: everything from 500 on,
@@ -77,12 +108,7 @@ func (x *exchange) logFailure(f *failure) {
 
 // page renders f as the client prefers it.
 func (x *exchange) page(f *failure) (contentType string, page []byte) {
-	p := pageData{Status: f.status, Title: http.StatusText(f.status), Request: x.id}
-	if x.operator() {
-		p.Cause, p.Cure = f.cause, f.cure
-	} else if f.status < 500 {
-		p.Cause = f.cause // it is about what the client sent
-	}
+	p := x.pageData(f)
 	accept := x.r.Fields.Get("Accept")
 	switch {
 	case strings.Contains(accept, "text/html"):
@@ -96,6 +122,17 @@ func (x *exchange) page(f *failure) (contentType string, page []byte) {
 		}
 	}
 	return "text/plain; charset=utf-8", p.text()
+}
+
+// pageData is what a page may say of f to this client.
+func (x *exchange) pageData(f *failure) pageData {
+	p := pageData{Status: f.status, Title: http.StatusText(f.status), Request: x.id}
+	if x.operator() {
+		p.Cause, p.Cure = f.cause, f.cure
+	} else if f.status < 500 {
+		p.Cause = f.cause // it is about what the client sent
+	}
+	return p
 }
 
 // operator reports whether causes and cures may be shown to the client. Behind a

@@ -12,27 +12,30 @@ import (
 
 // serve speaks with whoever has connected, until the connection has ended.
 func (d *door) serve(c net.Conn) {
-	d.open.Add(1)
 	sock := socket.New(c, &d.g.hangups)
+	who, ok := d.admit(sock)
+	if !ok {
+		return
+	}
 	if !d.secure {
-		defer d.open.Add(-1)
-		d.speak(sock, sock, d.newConnection(addrPort(c.RemoteAddr()), addrPort(c.LocalAddr()), nil))
+		defer d.dismiss(who)
+		d.speak(sock, sock, d.newConnection(who.remote, who.local, nil))
 		return
 	}
 	t := tls.Server(sock, d.g.tlsConfig)
-	if !d.shakeHands(t, sock) {
-		d.open.Add(-1)
+	if !d.shakeHands(t, sock, who) {
+		d.dismiss(who)
 		return
 	}
 	// A stack never gets smaller than what its goroutine waits with times four. That
 	// of a handshake is left behind, so that no idle connection keeps it.
-	d.serving.Go(func() { d.serveTLS(t, sock) })
+	d.serving.Go(func() { d.serveTLS(t, sock, who) })
 }
 
 // serveTLS is the rest of serve, after the handshake.
-func (d *door) serveTLS(t *tls.Conn, sock *socket.Conn) {
-	defer d.open.Add(-1)
-	conn, h2 := d.newSecure(t)
+func (d *door) serveTLS(t *tls.Conn, sock *socket.Conn, who ends) {
+	defer d.dismiss(who)
+	conn, h2 := d.newSecure(t, who)
 	if h2 {
 		d.h2.ServeConn(t, sock, nil, conn)
 		return
@@ -42,9 +45,9 @@ func (d *door) serveTLS(t *tls.Conn, sock *socket.Conn) {
 
 // newSecure returns what is known of a connection with TLS, and whether HTTP/2 was
 // chosen for it.
-func (d *door) newSecure(t *tls.Conn) (conn *connection, h2 bool) {
+func (d *door) newSecure(t *tls.Conn, who ends) (conn *connection, h2 bool) {
 	state := t.ConnectionState()
-	return d.newConnection(addrPort(t.RemoteAddr()), addrPort(t.LocalAddr()), &state), state.NegotiatedProtocol == "h2"
+	return d.newConnection(who.remote, who.local, &state), state.NegotiatedProtocol == "h2"
 }
 
 // speak serves HTTP/1.1, and on a plain connection HTTP/2 for a client that knows
@@ -57,7 +60,7 @@ func (d *door) speak(c net.Conn, sock *socket.Conn, conn *connection) {
 
 // shakeHands reports whether there is a TLS connection, and closes what does not
 // become one.
-func (d *door) shakeHands(t *tls.Conn, sock *socket.Conn) bool {
+func (d *door) shakeHands(t *tls.Conn, sock *socket.Conn, who ends) bool {
 	defer d.recoverHandshake(sock)
 	if !d.shaking.add(sock) {
 		sock.Close()
@@ -76,7 +79,7 @@ func (d *door) shakeHands(t *tls.Conn, sock *socket.Conn) bool {
 	if errors.As(err, &record) && record.Conn != nil && looksLikeHTTP(record.RecordHeader) {
 		_, _ = sock.Write([]byte(plainOnTLS))
 	}
-	d.g.engines.Debug("no TLS handshake", "listener", d.address, "client", sock.RemoteAddr(), "err", err)
+	d.g.engines.Debug("no TLS handshake", "listener", d.address, "client", who.remote, "err", err)
 	sock.Close()
 	return false
 }

@@ -18,6 +18,7 @@ func (g *Gateway) Snapshot() stats.Snapshot {
 		State:             g.state.Load().(stats.State),
 		Sites:             g.counters.Sites(),
 		Pools:             g.counters.Pools(),
+		Cache:             g.cacheStats(),
 		Certificates:      g.certificates(),
 		CertificateCounts: stats.CertificateCounts(g.certs.Counts()),
 		ECH:               g.ech(),

@@ -11,12 +11,11 @@ import (
 // says nothing of the member.
 func (x *exchange) stick(a *answer) {
 	value := a.lease.Cookie()
-	pass, ok := x.route.action.(*passTo)
-	if value == "" || !ok {
+	if value == "" || x.pool == nil {
 		return
 	}
 	c := http.Cookie{
-		Name: pass.pool.cookie, Value: value, Path: "/", HttpOnly: true,
+		Name: x.pool.cookie, Value: value, Path: "/", HttpOnly: true,
 		Secure: x.scheme == "https", SameSite: http.SameSiteLaxMode,
 	}
 	x.out.Add("Set-Cookie", c.String())

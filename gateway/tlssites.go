@@ -57,7 +57,7 @@ func siteOf(c *config.Config, host string) int {
 	if err != nil {
 		return -1
 	}
-	m := table.Lookup(routing.Request{Method: "GET", Host: name, Path: "/"})
+	m := table.Lookup(routing.Request{Method: "GET", Host: name, Path: "/"}, nil)
 	if m.Found == routing.NoSite {
 		return -1
 	}

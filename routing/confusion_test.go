@@ -28,7 +28,7 @@ func TestGuardedPathCannotBeWrittenAround(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%q: %v", target, err)
 			}
-			if m := table.Lookup(routing.Request{Path: path}); m.Route != "guard" {
+			if m := table.Lookup(routing.Request{Path: path}, nil); m.Route != "guard" {
 				t.Errorf("path %q: %q is %q and takes the route %q", pattern, target, path, m.Route)
 			}
 		}
@@ -49,7 +49,7 @@ func FuzzGuardedPath(f *testing.F) {
 			want = "guard"
 		}
 		for _, pattern := range []string{"/admin/", "~^/admin/.*$"} {
-			if m := guarded(t, pattern).Lookup(routing.Request{Path: path}); m.Route != want {
+			if m := guarded(t, pattern).Lookup(routing.Request{Path: path}, nil); m.Route != want {
 				t.Fatalf("path %q: %q is %q and takes the route %q, want %q", pattern, target, path, m.Route, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ const maxPattern = 4096
 // path.
 type matcher struct {
 	kind   matchKind
-	prefix string // prefix, exact path or mount
+	prefix string // prefix, exact path or mount; of a regular expression what all that it matches begins with
 	re     *regexp.Regexp
 }
 
@@ -38,7 +39,7 @@ const (
 // be taken for itself. The text is bounded at 4096 bytes. The error says what is
 // wrong and, after a colon, the cure.
 func CheckPath(path string) error {
-	_, err := compile(path, "")
+	_, err := patterns{}.compile(path, "")
 	return err
 }
 
@@ -46,11 +47,15 @@ func CheckPath(path string) error {
 // /blog, without a slash at its end; "" and "/" are no mount, and match
 // everything.
 func CheckMount(mount string) error {
-	_, err := compile("", mount)
+	_, err := patterns{}.compile("", mount)
 	return err
 }
 
-func compile(path, mount string) (matcher, error) {
+// patterns holds what was compiled already, by the text of its regular
+// expression: many sites often have the same ones.
+type patterns map[string]matcher
+
+func (p patterns) compile(path, mount string) (matcher, error) {
 	switch {
 	case path != "" && mount != "":
 		return matcher{}, errors.New("path and mount exclude each other, for a mount is a prefix already: remove one of the two")
@@ -61,25 +66,42 @@ func compile(path, mount string) (matcher, error) {
 	case path == "" || path == "/":
 		return matcher{}, nil
 	case path[0] == '~':
-		return compileRegexp(path[1:])
+		return p.compileRegexp(path[1:])
 	case path[0] == '=':
 		return matcher{kind: matchExact, prefix: path[1:]}, checkLiteral("=", path[1:])
 	}
 	return matcher{kind: matchPrefix, prefix: path}, checkLiteral("", path)
 }
 
-func compileRegexp(expr string) (matcher, error) {
+func (p patterns) compileRegexp(expr string) (matcher, error) {
+	if m, ok := p[expr]; ok {
+		return m, nil
+	}
 	if expr == "" {
 		return matcher{}, errors.New("there is no regular expression behind the ~: write one such as ~^/u/[0-9]+$")
 	}
-	if _, err := regexp.Compile(expr); err != nil {
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
 		return matcher{}, fmt.Errorf("%q is no regular expression of RE2: %w", expr, err)
 	}
 	// A path may hold a line feed (%0A). If . did not match it, ~^/admin/.*$ would
 	// let /admin/x%0A pass on to the next route.
-	re, err := regexp.Compile("(?s)" + expr)
-	return matcher{kind: matchRegexp, re: re}, err
+	re, err := regexp.Compile(lineFeeds + expr)
+	if err != nil {
+		return matcher{}, fmt.Errorf("%q is no regular expression of RE2: %w", expr, err)
+	}
+	m := matcher{kind: matchRegexp, re: re}
+	if anchored(tree) {
+		m.prefix, _ = literal(tree)
+	}
+	if p != nil {
+		p[expr] = m
+	}
+	return m, nil
 }
+
+// lineFeeds lets the . of a regular expression match them.
+const lineFeeds = "(?s)"
 
 func compileMount(mount string) (matcher, error) {
 	if mount == "/" {
@@ -150,17 +172,22 @@ func (m *matcher) match(path string) bool {
 	case matchExact:
 		return path == m.prefix
 	case matchRegexp:
-		return m.re.MatchString(path)
+		return strings.HasPrefix(path, m.prefix) && m.re.MatchString(path)
 	}
 	return false
 }
 
-// scriptName is how many bytes of a path that matches are SCRIPT_NAME.
-func (m *matcher) scriptName() int {
-	if m.kind == matchMount {
-		return len(m.prefix)
+// String is how the configuration writes m.
+func (m *matcher) String() string {
+	switch m.kind {
+	case matchExact:
+		return "=" + m.prefix
+	case matchRegexp:
+		return "~" + strings.TrimPrefix(m.re.String(), lineFeeds)
+	case matchPrefix, matchMount:
+		return m.prefix
 	}
-	return 0
+	return "/"
 }
 
 // hasSegments reports whether path begins with prefix at a segment boundary.

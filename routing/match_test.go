@@ -14,7 +14,7 @@ func one(t *testing.T, path, mount, request string) routing.Match[string, string
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table.Lookup(routing.Request{Path: request})
+	return table.Lookup(routing.Request{Path: request}, nil)
 }
 
 func TestPathPatterns(t *testing.T) {

@@ -18,11 +18,21 @@ type Site[S, R any] struct {
 	Routes []Route[R]
 }
 
-// Route is a pattern and what belongs to it. At most one of Path and Mount is
-// set; see CheckPath and CheckMount.
+// Route is what a request must be like, and what belongs to it. At most one of
+// Path and Mount is set; see CheckPath and CheckMount.
 type Route[R any] struct {
 	Path, Mount string
-	Value       R
+	Methods     []string // none: any; GET stands for HEAD too; see CheckMethod
+	Condition   bool     // Lookup asks whether it holds, after path and method have matched
+
+	// Routes are nested in this one, at most 8 deep, and tried before it. They match
+	// what it matches, too: its path, method and condition. Their paths are whole, and
+	// literal ones are below its own; without one, its own is theirs. Under a mount,
+	// ScriptName is that mount, unless they have one of their own.
+	Routes []Route[R]
+
+	Value R
+	None  bool // there is nothing to do for the route itself: only those nested in it can match
 }
 
 // Table finds the site and the route of a request. It is immutable and safe for
@@ -32,51 +42,17 @@ type Table[S, R any] struct {
 	other       *compiled[S, R]
 }
 
-type compiled[S, R any] struct {
-	number   int // among the sites
-	value    S
-	matchers []matcher
-	index    *index // of many matchers; nil: they are few
-	routes   []R
-}
-
-// Match is what a request was found to match.
-type Match[S, R any] struct {
-	Site       S
-	Route      R
-	ScriptName string // the mount, "" when there is none
-	PathInfo   string // the path without it; "" for /blog under the mount /blog
-	Found      Found
-}
-
-// Found says how far a look-up came.
-type Found uint8
-
-// What a look-up found.
-const (
-	NoSite    Found = iota // no site has the host, and none takes all the others
-	NoRoute                // the site has no route for the path; Site is set
-	SiteRoute              // both
-)
-
-// NewTable compiles sites. It reports every pattern that is wrong and every host
-// that is there twice, with both places; the table is then nil. What Hosts and
-// Routes hold is copied.
+// NewTable compiles sites of at most 100,000 routes. It reports every route that is
+// wrong (as a RouteError) and every host that is there twice, with both places; the
+// table is then nil. What Hosts and Routes hold is copied.
 func NewTable[S, R any](sites []Site[S, R]) (*Table[S, R], error) {
 	t := &Table[S, R]{exact: make(map[string]*compiled[S, R]), wild: make(map[string]*compiled[S, R])}
 	var errs []error
+	shared := make(patterns)
 	for i, s := range sites {
 		c := &compiled[S, R]{number: i, value: s.Value}
-		for j, r := range s.Routes {
-			m, err := compile(r.Path, r.Mount)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("sites[%d].routes[%d]: %w", i, j, err))
-			}
-			c.matchers = append(c.matchers, m)
-			c.routes = append(c.routes, r.Value)
-		}
-		if len(c.matchers) > few {
-			c.index = newIndex(c.matchers)
+		for _, err := range newCompiler(shared, c).all(s.Routes) {
+			errs = append(errs, fmt.Errorf("sites[%d].%w", i, err))
 		}
 		for _, err := range t.add(s.Hosts, c) {
 			errs = append(errs, fmt.Errorf("sites[%d]: %w", i, err))
@@ -139,46 +115,4 @@ func CheckHost(pattern string) (string, error) {
 		return "*." + name, nil
 	}
 	return name, nil
-}
-
-// Lookup finds the site by its host (exact before wildcard before the site of
-// all others) and the first of its routes that matches. It does not allocate.
-func (t *Table[S, R]) Lookup(r Request) Match[S, R] {
-	c := t.site(r.Host)
-	if c == nil {
-		return Match[S, R]{}
-	}
-	i := c.find(r.Path)
-	if i < 0 {
-		return Match[S, R]{Site: c.value, Found: NoRoute}
-	}
-	n := c.matchers[i].scriptName()
-	return Match[S, R]{Site: c.value, Route: c.routes[i], ScriptName: r.Path[:n], PathInfo: r.Path[n:], Found: SiteRoute}
-}
-
-// find returns the first matcher that matches path, or -1.
-func (c *compiled[S, R]) find(path string) int {
-	if c.index != nil && path != "" && path[0] == '/' {
-		return c.index.find(c.matchers, path)
-	}
-	for i := range c.matchers {
-		if c.matchers[i].match(path) {
-			return i
-		}
-	}
-	return -1
-}
-
-func (t *Table[S, R]) site(host string) *compiled[S, R] {
-	if c := t.exact[host]; c != nil {
-		return c
-	}
-	if len(t.wild) > 0 {
-		if i := strings.IndexByte(host, '.'); i > 0 {
-			if c := t.wild[host[i:]]; c != nil {
-				return c
-			}
-		}
-	}
-	return t.other
 }

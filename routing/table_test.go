@@ -47,7 +47,7 @@ func TestLookupChoosesSite(t *testing.T) {
 		"":                     "other",
 		"*.example.com":        "wild",
 	} {
-		if m := table.Lookup(routing.Request{Host: host, Path: "/"}); m.Site != want || m.Found != routing.SiteRoute {
+		if m := table.Lookup(routing.Request{Host: host, Path: "/"}, nil); m.Site != want || m.Found != routing.SiteRoute {
 			t.Errorf("host %q: got %+v, want the site %q", host, m, want)
 		}
 	}
@@ -67,7 +67,7 @@ func TestLookupTakesFirstRoute(t *testing.T) {
 		"/static/special": "special", "/static/x": "static", "/static": "rest", "/u/7": "user", "/u/x": "rest",
 		"/blog": "blog", "/blog/never": "blog", "/after": "rest", "/": "rest",
 	} {
-		if m := table.Lookup(routing.Request{Path: path}); m.Route != want {
+		if m := table.Lookup(routing.Request{Path: path}, nil); m.Route != want {
 			t.Errorf("path %q: got %q, want %q", path, m.Route, want)
 		}
 	}
@@ -85,13 +85,13 @@ func TestLookupSaysWhatIsMissing(t *testing.T) {
 		{"empty.example", "/", "empty", routing.NoRoute},
 		{"b.example", "/x", "", routing.NoSite},
 	} {
-		m := table.Lookup(routing.Request{Host: c.host, Path: c.path})
+		m := table.Lookup(routing.Request{Host: c.host, Path: c.path}, nil)
 		if m.Found != c.found || m.Site != c.site {
 			t.Errorf("%s%s: got %+v, want site %q and %d", c.host, c.path, m, c.site, c.found)
 		}
 	}
 	var zero routing.Table[string, string]
-	if m := zero.Lookup(routing.Request{Host: "a.example", Path: "/"}); m.Found != routing.NoSite {
+	if m := zero.Lookup(routing.Request{Host: "a.example", Path: "/"}, nil); m.Found != routing.NoSite {
 		t.Errorf("zero table: got %+v, want no site", m)
 	}
 }
@@ -99,7 +99,7 @@ func TestLookupSaysWhatIsMissing(t *testing.T) {
 // A site that has the host answers, even when a wider one has a route.
 func TestLookupDoesNotFallBackToWiderSite(t *testing.T) {
 	table := newTable(t, site{Hosts: []string{"a.example"}, Value: "a", Routes: []route{{Path: "/x"}}}, site{Value: "other", Routes: []route{{}}})
-	if m := table.Lookup(routing.Request{Host: "a.example", Path: "/secret"}); m.Found != routing.NoRoute || m.Site != "a" {
+	if m := table.Lookup(routing.Request{Host: "a.example", Path: "/secret"}, nil); m.Found != routing.NoRoute || m.Site != "a" {
 		t.Errorf("got %+v, want no route in site a", m)
 	}
 }
@@ -143,7 +143,7 @@ func TestTableCopiesItsSites(t *testing.T) {
 	hosts, routes := []string{"a.example"}, []route{{Path: "/x", Value: "x"}}
 	table := newTable(t, site{Hosts: hosts, Routes: routes})
 	hosts[0], routes[0] = "b.example", route{Path: "/y", Value: "y"}
-	if m := table.Lookup(routing.Request{Host: "a.example", Path: "/x"}); m.Route != "x" {
+	if m := table.Lookup(routing.Request{Host: "a.example", Path: "/x"}, nil); m.Route != "x" {
 		t.Errorf("got %+v, want what the table was made of", m)
 	}
 }
@@ -155,7 +155,7 @@ func TestLookupConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for i := range 500 {
 				host := fmt.Sprintf("shop%d.example.com", (i+g)%100)
-				if m := table.Lookup(routing.Request{Host: host, Path: "/u/7"}); m.Site != host || m.Route != "user" {
+				if m := table.Lookup(routing.Request{Host: host, Path: "/u/7"}, nil); m.Site != host || m.Route != "user" {
 					t.Errorf("%s: got %+v", host, m)
 					return
 				}
@@ -174,7 +174,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 		{Host: "x.wild3.example.com", Path: "/mount/x"},
 		{Host: "nobody.example", Path: "/"},
 	} {
-		if n := testing.AllocsPerRun(100, func() { table.Lookup(r) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { table.Lookup(r, nil) }); n != 0 {
 			t.Errorf("%s%s: %v allocations, want none", r.Host, r.Path, n)
 		}
 	}
@@ -208,7 +208,7 @@ func BenchmarkLookup(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				table.Lookup(r)
+				table.Lookup(r, nil)
 			}
 		})
 	}

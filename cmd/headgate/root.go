@@ -107,7 +107,7 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi), or HTTP to others.
 	root.Version = version()
 	root.SetVersionTemplate("headgate {{.Version}}\n")
 	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
-		newDrain(), newUndrain(), newPause(), newResume(), newCerts(), newTrust(), newUntrust(), newSchema(), newVersion())
+		newDrain(), newUndrain(), newPause(), newResume(), newMaintenance(), newPurge(), newCerts(), newTrust(), newUntrust(), newSchema(), newHashPassword(), newVersion())
 	strictHelp(root)
 	return root
 }

@@ -18,6 +18,7 @@ import (
 	"headgate/gateway/accesslog"
 	"headgate/gateway/admin"
 	"headgate/gateway/config"
+	"headgate/gateway/filter/limit/redis"
 	"headgate/gateway/tracing"
 	"headgate/tls/acme"
 	"headgate/tls/certs"
@@ -48,6 +49,7 @@ type server struct {
 	shyOfSocket bool   // go on without an admin socket when another gateway has it
 
 	gw     *gateway.Gateway
+	redis  redis.Servers  // that rates are shared by
 	conf   *config.Config // of the start
 	log    *slog.Logger
 	access *accesslog.Log
@@ -70,8 +72,10 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	if s.tracer, err = tracing.New(ctx, first.Tracing, os.LookupEnv, s.log); err != nil {
 		return err
 	}
+	s.redis.Log = s.log
+	defer s.redis.Close() // its connections end with the process anyway
 	s.gw = gateway.New(gateway.Setup{
-		Load: once(first, load), Version: version(), Config: s.source,
+		Load: once(first, load), Version: version(), Config: s.source, Shared: s.redis.Open,
 		Log: s.log, Access: s.access, Tracer: s.tracer, ACME: acme.New,
 		Storage: func(ctx context.Context, url string) (certs.Storage, error) { return storage.Open(ctx, url, s.log) },
 	})

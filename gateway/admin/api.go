@@ -26,6 +26,7 @@ type Gateway interface {
 	// 5280 section 5.3.1, and then is RenewCertificate.
 	RevokeCertificate(ctx context.Context, name, reason string) error
 	PoolOperator
+	SiteOperator
 }
 
 // PoolOperator is what operators do with pools. Its methods do not block. An error
@@ -71,9 +72,11 @@ func NewAPI(g Gateway, log *slog.Logger) *API {
 	for _, path := range []string{"/v1/reload", "/v1/certificates/renew", "/v1/certificates/revoke"} {
 		a.mux.HandleFunc(path, a.notAllowed("POST"))
 	}
-	for path, handle := range a.poolPaths() {
-		a.mux.HandleFunc("POST "+path, handle)
-		a.mux.HandleFunc(path, a.notAllowed("POST"))
+	for _, paths := range []map[string]http.HandlerFunc{a.poolPaths(), a.sitePaths()} {
+		for path, handle := range paths {
+			a.mux.HandleFunc("POST "+path, handle)
+			a.mux.HandleFunc(path, a.notAllowed("POST"))
+		}
 	}
 	a.mux.HandleFunc("/v1/status", a.notAllowed("GET, HEAD"))
 	a.mux.HandleFunc("/", a.notFound)

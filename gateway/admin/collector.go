@@ -15,18 +15,19 @@ type collector struct {
 	snapshot func() stats.Snapshot
 	descs    []*prometheus.Desc
 
-	build, start, ready, generation                     *prometheus.Desc
-	reloadOK, reloadAt                                  *prometheus.Desc
-	requests, duration, inFlight                        *prometheus.Desc
-	bytesIn, bytesOut                                   *prometheus.Desc
-	failures, retries, queued, wait                     *prometheus.Desc
-	paused, overloaded                                  *prometheus.Desc
-	memberRequests, memberInFlight                      *prometheus.Desc
-	memberUp, memberAways, memberEjections, memberSlots *prometheus.Desc
-	memberAccepting, memberBusy, memberQueued           *prometheus.Desc
-	connections, accepted                               *prometheus.Desc
-	certificates, certificateEnd, certTrouble           *prometheus.Desc
-	logDropped, spanDropped                             *prometheus.Desc
+	build, start, ready, generation                      *prometheus.Desc
+	reloadOK, reloadAt                                   *prometheus.Desc
+	requests, duration, inFlight                         *prometheus.Desc
+	bytesIn, bytesOut                                    *prometheus.Desc
+	failures, retries, queued, wait                      *prometheus.Desc
+	paused, overloaded                                   *prometheus.Desc
+	memberRequests, memberInFlight                       *prometheus.Desc
+	memberUp, memberAways, memberEjections, memberSlots  *prometheus.Desc
+	memberAccepting, memberBusy, memberQueued            *prometheus.Desc
+	connections, accepted                                *prometheus.Desc
+	certificates, certificateEnd, certTrouble            *prometheus.Desc
+	logDropped, spanDropped                              *prometheus.Desc
+	cacheAnswers, cacheEntries, cacheBytes, cacheEvicted *prometheus.Desc
 }
 
 func newCollector(snapshot func() stats.Snapshot) *collector {
@@ -35,6 +36,7 @@ func newCollector(snapshot func() stats.Snapshot) *collector {
 	c.describeSites()
 	c.describePools()
 	c.describeMembers()
+	c.describeCache()
 	return c
 }
 
@@ -66,6 +68,13 @@ func (c *collector) describeSites() {
 	c.inFlight = c.desc("requests_in_flight", "Requests under way.", "site")
 	c.bytesIn = c.desc("request_body_bytes_total", "Bytes of request bodies.", "site")
 	c.bytesOut = c.desc("response_body_bytes_total", "Bytes of response bodies.", "site")
+}
+
+func (c *collector) describeCache() {
+	c.cacheAnswers = c.desc("cache_requests_total", "Requests of routes that cache, by what became of them.", "result")
+	c.cacheEntries = c.desc("cache_entries", "Answers that are kept.")
+	c.cacheBytes = c.desc("cache_bytes", "Room that they take.", "where")
+	c.cacheEvicted = c.desc("cache_evicted_total", "Answers that were taken out for want of room.")
 }
 
 func (c *collector) describePools() {
@@ -108,6 +117,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	out.gauge(c.reloadAt, unix(s.LastReload.At))
 	out.counter(c.logDropped, s.LogDropped)
 	out.counter(c.spanDropped, s.SpanDropped)
+	c.cache(out, s.Cache)
 	for _, site := range s.Sites {
 		c.site(out, site)
 	}
@@ -235,4 +245,16 @@ func unix(t time.Time) float64 {
 		return 0
 	}
 	return float64(t.UnixMilli()) / 1000
+}
+
+func (c *collector) cache(out sink, s stats.Cache) {
+	out.gauge(c.cacheEntries, float64(s.Entries))
+	out.gauge(c.cacheBytes, float64(s.MemoryBytes), "memory")
+	out.gauge(c.cacheBytes, float64(s.DiskBytes), "disk")
+	out.counter(c.cacheEvicted, uint64(s.Evicted))
+	for result, n := range map[string]int64{
+		"hit": s.Hits, "stale": s.Stale, "revalidated": s.Revalidated, "miss": s.Misses, "collapsed": s.Collapsed, "bypass": s.Bypassed,
+	} {
+		out.counter(c.cacheAnswers, uint64(n), result)
+	}
 }

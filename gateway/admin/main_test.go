@@ -36,6 +36,8 @@ type gateway struct {
 	revoke   func(name, reason string) error
 	drain    func(pool, address string, on bool) (stats.PoolChange, error)
 	pause    func(pool string, d time.Duration) (stats.PoolChange, error)
+	maintain func(site string, on bool) (stats.SiteChange, error)
+	purge    func(p stats.Purge) (stats.Purged, error)
 	resume   func(pool string) (stats.PoolChange, error)
 }
 
@@ -63,6 +65,12 @@ func (g *gateway) PausePool(pool string, d time.Duration) (stats.PoolChange, err
 }
 
 func (g *gateway) ResumePool(pool string) (stats.PoolChange, error) { return g.resume(pool) }
+
+func (g *gateway) SetMaintenance(site string, on bool) (stats.SiteChange, error) {
+	return g.maintain(site, on)
+}
+
+func (g *gateway) PurgeCache(p stats.Purge) (stats.Purged, error) { return g.purge(p) }
 
 // socketPath returns a path for a socket; t.TempDir may be too long for one.
 func socketPath(t *testing.T) string {

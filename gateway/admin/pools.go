@@ -41,7 +41,7 @@ func (a *API) drain(on bool) http.HandlerFunc {
 			return
 		}
 		c, err := a.gateway.DrainMember(r.PathValue("pool"), member, on)
-		a.answerChange(w, c, err)
+		answerChange(a, w, c, err)
 	}
 }
 
@@ -56,17 +56,17 @@ func (a *API) pause(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	c, err := a.gateway.PausePool(r.PathValue("pool"), d)
-	a.answerChange(w, c, err)
+	answerChange(a, w, c, err)
 }
 
 func (a *API) resume(w http.ResponseWriter, r *http.Request) {
 	c, err := a.gateway.ResumePool(r.PathValue("pool"))
-	a.answerChange(w, c, err)
+	answerChange(a, w, c, err)
 }
 
 // answerChange makes an answer of what became of an operator's wish: 404 when err
 // says that there is no such thing.
-func (a *API) answerChange(w http.ResponseWriter, c stats.PoolChange, err error) {
+func answerChange[T any](a *API, w http.ResponseWriter, c T, err error) {
 	var unknown interface {
 		NotFound() bool
 		Names() (asked string, known []string)

@@ -33,9 +33,8 @@ func (c *Config) check(r *report) {
 	c.checkListeners(r)
 	networks(r, root.keys("listen.trusted_proxies"), c.Listen.TrustedProxies)
 	networks(r, root.keys("admin.operators"), c.Admin.Operators)
-	if len(c.Listen.ProxyProtocol) > 0 {
-		r.check(root.keys("listen.proxy_protocol"), root.key("listen"), "proxy_protocol is not supported yet", "")
-	}
+	c.checkProxyProtocol(r, root.keys("listen.proxy_protocol"))
+	leaf(r, root.key("cache"), c.Cache)
 	c.checkTLS(r)
 	leaf(r, root.key("tracing"), c.Tracing)
 	leaf(r, root.key("log"), c.Log)
@@ -53,7 +52,12 @@ func leaf(r *report, base path, options interface{ Validate() error }) {
 	for _, f := range fieldsOf(reflect.TypeOf(options)) {
 		names = append(names, f.name)
 	}
-	for _, err := range flatten(options.Validate()) {
+	leafErrors(r, base, names, options.Validate())
+}
+
+// leafErrors reports what a leaf says of its options, whose keys are names.
+func leafErrors(r *report, base path, names []string, err error) {
+	for _, err := range flatten(err) {
 		p, msg := base, err.Error()
 		if key, rest, ok := strings.Cut(msg, ": "); ok {
 			if at, ok := leafPath(r, base, key, names); ok {

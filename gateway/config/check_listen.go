@@ -93,3 +93,16 @@ func (l listener) addr() netip.Addr {
 	a, _ := netip.ParseAddr(l.host)
 	return a
 }
+
+// checkProxyProtocol looks at those who say who the client is.
+func (c *Config) checkProxyProtocol(r *report, p path) {
+	networks(r, p, c.Listen.ProxyProtocol)
+	for i, s := range c.Listen.ProxyProtocol {
+		if n, err := ParseNetwork(s); err == nil && n.Bits() == 0 {
+			r.warn(p.item(i), p, quoteShort(s)+" lets every client say who it is", "list the networks of your balancers alone")
+		}
+	}
+	if len(c.Listen.ProxyProtocol) > 0 && c.Listen.UseHTTP3() {
+		r.warn(p, path{}.key("listen"), "a balancer that speaks the PROXY protocol does so over TCP, and clients of HTTP/3 come past it", "write http3: false, or have UDP sent here as it is")
+	}
+}

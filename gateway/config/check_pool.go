@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -198,14 +197,7 @@ func (p Pool) checkBalance(r *report, at, about path) {
 	if b.Hash == "" {
 		return
 	}
-	if _, err := expression.Compile(b.Hash, expression.String); err != nil {
-		msg, hint := err.Error(), ""
-		var e *expression.Error
-		if errors.As(err, &e) {
-			msg, hint = e.Msg, e.Hint
-		}
-		r.check(at.key("hash"), about, msg, hint)
-	}
+	checkExpression(r, at.key("hash"), about, b.Hash, expression.String)
 }
 
 func (p Pool) checkMember(r *report, at path, i int, m Member, seen map[string]int) {

@@ -3,12 +3,10 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
 	"headgate/routing"
-	"headgate/upstream"
 )
 
 func (c *Config) checkSites(r *report) {
@@ -17,6 +15,7 @@ func (c *Config) checkSites(r *report) {
 		r.check(all, path{}, "nothing to serve: there is no site", "write one that passes all to a pool: sites: [{routes: [{pool: NAME}]}]")
 	}
 	owners, used := map[string]int{}, map[string]bool{poolToAsk(c.TLS.OnDemand.Ask): true}
+	rates := rateOwners{}
 	for i, s := range c.Sites {
 		p := all.item(i)
 		s.checkHosts(r, p, i, owners)
@@ -26,12 +25,12 @@ func (c *Config) checkSites(r *report) {
 		if len(s.Routes) == 0 {
 			r.check(p.key("routes"), p, "has no routes", "write one that passes all to a pool: routes: [{pool: NAME}]")
 		}
-		s.checkReach(r, p)
-		for j, route := range s.Routes {
-			used[route.Pool] = true
-			route.check(r, p.key("routes").item(j), p)
-			c.checkPoolOf(r, p.key("routes").item(j).key("pool"), p, route.Pool)
-		}
+		k := &siteChecker{c: c, r: r, s: s, at: p, used: used, rates: rates}
+		k.filters(p, s.Filters, Filters{})
+		k.routes(p, s.Routes, nil, "")
+		k.table()
+		k.internal()
+		checkReach(r, p, s.Routes)
 	}
 	c.checkCookies(r)
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
@@ -53,7 +52,7 @@ func (c *Config) checkCookies(r *report) {
 			continue
 		}
 		i := slices.IndexFunc(c.Sites, func(s Site) bool {
-			return s.HTTP == HTTPServe && slices.ContainsFunc(s.Routes, func(t Route) bool { return t.Pool == name })
+			return s.HTTP == HTTPServe && slices.ContainsFunc(s.Routes, func(t Route) bool { return t.Uses(name) })
 		})
 		if i >= 0 {
 			p := path{}.key("pools").name(name)
@@ -103,99 +102,4 @@ func (s Site) checkHosts(r *report, p path, i int, owners map[string]int) {
 			r.check(at, p, fmt.Sprintf("host %q already belongs to site %d", host, first+1), "a host has one site: join their routes")
 		}
 	}
-}
-
-// checkReach warns of routes that the ones before them leave nothing for.
-func (s Site) checkReach(r *report, p path) {
-	seen := map[string]int{}
-	for j, route := range s.Routes {
-		at := p.key("routes").item(j)
-		key := route.Path + "\x00" + route.Mount
-		if all, ok := seen["\x00"]; ok {
-			r.warn(at, p, fmt.Sprintf("route %d is never reached: route %d takes everything", j+1, all+1), "move it up")
-		} else if first, ok := seen[key]; ok {
-			r.warn(at, p, fmt.Sprintf("route %d is never reached: route %d has the same match", j+1, first+1), "remove it")
-		} else {
-			seen[key] = j
-		}
-		if key == "/\x00" || key == "\x00/" {
-			seen["\x00"] = j
-		}
-	}
-}
-
-func (t Route) check(r *report, p, site path) {
-	switch n := count(t.Pool != "", t.Redirect != nil, t.Respond != nil); {
-	case n == 0:
-		r.check(p, p, "says nothing to do", "give it pool, redirect or respond")
-	case n > 1:
-		r.check(p, p, "says more than one thing to do", "keep one of pool, redirect and respond")
-	}
-	t.checkRequests(r, p)
-	if t.Path != "" && t.Mount != "" {
-		r.check(p.key("mount"), p, "has both path and mount", "keep one of the two")
-	}
-	if err := routing.CheckPath(t.Path); err != nil {
-		msg, hint := splitCure(err.Error())
-		r.check(p.key("path"), p.key("path"), msg, hint)
-	} else if strings.ContainsAny(t.Path, "?#") && !strings.HasPrefix(t.Path, "~") {
-		r.warn(p.key("path"), p.key("path"), "a path is matched without its query, and this has a ? or #", "")
-	}
-	if err := routing.CheckMount(t.Mount); err != nil {
-		msg, hint := splitCure(err.Error())
-		r.check(p.key("mount"), p.key("mount"), msg, hint)
-	}
-	if t.Redirect != nil {
-		t.Redirect.check(r, p.key("redirect"))
-	}
-	if t.Respond != nil && !isField(t.Respond.Type) {
-		r.check(p.keys("respond.type"), p.keys("respond.type"), "has a line break or a control character", "write it like text/html; charset=utf-8")
-	}
-}
-
-// checkRequests refuses what is said of requests that go to no pool.
-func (t Route) checkRequests(r *report, p path) {
-	if t.Pool != "" || t.Redirect == nil && t.Respond == nil {
-		return
-	}
-	for _, key := range []struct {
-		name string
-		said bool
-	}{
-		{"retry", t.Retry == RetrySafe},
-		{"priority", t.Priority != upstream.PriorityNormal},
-	} {
-		if key.said {
-			r.check(p.key(key.name), p, key.name+" is of requests that go to a pool, and these are answered here", "remove it")
-		}
-	}
-}
-
-func (d *Redirect) check(r *report, p path) {
-	u, err := url.Parse(d.To)
-	switch {
-	case d.To == "":
-		r.check(p, p, "does not say where to", "write it like {to: /new}")
-	case err != nil || !isField(d.To) || strings.Contains(d.To, " "):
-		r.check(p.key("to"), p.key("to"), quoteShort(d.To)+" is not a path or a URL", "write it like /new or https://example.com/")
-	case u.Scheme == "" && !strings.HasPrefix(d.To, "/"):
-		r.check(p.key("to"), p.key("to"), quoteShort(d.To)+" is neither a path nor a whole URL", fmt.Sprintf("write %q or %q", "/"+d.To, "https://"+d.To))
-	}
-	if !slices.Contains([]int{301, 302, 303, 307, 308}, d.Status) {
-		r.check(p.key("status"), p.key("status"), fmt.Sprintf("%d is not a redirect", d.Status), "write 301, 302, 303, 307 or 308")
-	}
-}
-
-// isField reports whether s can be the value of a header field.
-func isField(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
-
-func count(conditions ...bool) (n int) {
-	for _, c := range conditions {
-		if c {
-			n++
-		}
-	}
-	return n
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"headgate/gateway/accesslog"
+	"headgate/gateway/cache"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 )
@@ -12,16 +13,17 @@ import (
 // defaults filled in and checked; one that is built in Go needs SetDefaults and
 // then Validate. It is plain data: who shares it must not change it.
 type Config struct {
-	Listen  Listen            `yaml:"listen"`  // where clients connect
-	TLS     certs.Options     `yaml:"tls"`     // the certificates of the https listeners
-	Admin   Admin             `yaml:"admin"`   // who may look inside
-	Metrics string            `yaml:"metrics"` // address that serves Prometheus at /metrics; none when absent
-	Tracing tracing.Options   `yaml:"tracing"` // OTLP over HTTP
-	Log     accesslog.Options `yaml:"log"`     // the access log and the log of the process
-	Grace   time.Duration     `yaml:"grace"`   // how long a stop waits for requests in flight (30s); off: not at all
-	Limits  Limits            `yaml:"limits"`  // what one client may cost
-	Pools   map[string]Pool   `yaml:"pools"`   // the workers, by a name that routes use
-	Sites   []Site            `yaml:"sites"`   // host names and their routes
+	Listen  Listen             `yaml:"listen"`  // where clients connect
+	TLS     certs.Options      `yaml:"tls"`     // the certificates of the https listeners
+	Admin   Admin              `yaml:"admin"`   // who may look inside
+	Metrics string             `yaml:"metrics"` // address that serves Prometheus at /metrics; none when absent
+	Tracing tracing.Options    `yaml:"tracing"` // OTLP over HTTP
+	Log     accesslog.Options  `yaml:"log"`     // the access log and the log of the process
+	Grace   time.Duration      `yaml:"grace"`   // how long a stop waits for requests in flight (30s); off: not at all
+	Limits  Limits             `yaml:"limits"`  // what one client may cost
+	Cache   cache.StoreOptions `yaml:"cache"`   // what all routes that cache share
+	Pools   map[string]Pool    `yaml:"pools"`   // the workers, by a name that routes use
+	Sites   []Site             `yaml:"sites"`   // host names and their routes
 
 	// Warnings are what works but is hardly meant, such as a pool that no route
 	// uses. Load, Parse and Validate set them.
@@ -39,7 +41,9 @@ type Listen struct {
 	// believed; none by default.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 
-	// Networks whose connections begin with PROXY v1 or v2.
+	// Networks (CIDR or address) whose connections begin with the PROXY protocol,
+	// version 1 or 2, which says who the client is; none by default. Connections of
+	// others must not begin with it.
 	ProxyProtocol []string `yaml:"proxy_protocol"`
 }
 
@@ -63,6 +67,9 @@ type Limits struct {
 
 	// What a site or a route may also say.
 	Route RouteLimits `yaml:",inline"`
+
+	Connections       int `yaml:"connections"`        // TCP connections at once, of all clients; no limit by default
+	ClientConnections int `yaml:"client_connections"` // TCP connections at once of one address; no limit by default
 
 	HeaderTimeout time.Duration `yaml:"header_timeout"` // to the end of the head of a request (10s); off: no limit
 	IdleTimeout   time.Duration `yaml:"idle_timeout"`   // of a connection without a request (90s); off: no limit

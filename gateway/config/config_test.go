@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headgate/gateway/accesslog"
+	"headgate/gateway/cache"
 	"headgate/gateway/config"
+	"headgate/gateway/filter/headers"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
@@ -66,6 +68,7 @@ func TestDesignSample(t *testing.T) {
 			},
 			Certificates: []certs.Pair{{Cert: "/etc/ssl/shop.pem", Key: "/etc/ssl/shop.key"}},
 		},
+		Cache:   cache.StoreOptions{}.WithDefaults(),
 		Admin:   config.Admin{Socket: "/run/headgate/admin.sock", Operators: []string{"127.0.0.0/8", "::1/128"}},
 		Metrics: "127.0.0.1:9145",
 		Log:     accesslog.Options{Access: "stdout", Format: "auto", Level: "info"},
@@ -102,7 +105,7 @@ func TestEveryKey(t *testing.T) {
 	want := &config.Config{
 		Listen: config.Listen{
 			HTTP: []string{":8080", "127.0.0.1:8081"}, HTTPS: []string{":8443"}, HTTP3: new(false),
-			TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"},
+			TrustedProxies: []string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.7"}, ProxyProtocol: []string{"10.9.0.0/16"},
 		},
 		TLS: certs.Options{
 			Issuer: []string{"acme", "zerossl"}, Email: "ops@example.com", MinVersion: "1.3",
@@ -155,7 +158,9 @@ func TestEveryKey(t *testing.T) {
 			HeaderBytes: 32 * config.KiB, Headers: 50, URIBytes: 8192, Route: global,
 			HeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 			BodyMemory: 64000, ResponseMemory: 2 * config.MiB, ResponseFile: config.Off,
+			Connections: 20000, ClientConnections: 100,
 		},
+		Cache: cache.StoreOptions{Memory: 32 * config.MiB, Dir: "/var/cache/headgate", Disk: 5 * config.GiB, Large: 256 * config.KiB},
 		Pools: map[string]config.Pool{"secure": {
 			Members:  []config.Member{{Address: "app.internal:3031"}, {Address: "[::1]:3031"}},
 			Protocol: "suwsgi",
@@ -222,6 +227,7 @@ func TestEveryKey(t *testing.T) {
 			{HTTP: "serve", Limits: global, Routes: []config.Route{{Pool: "secure", RequestBody: "spool", Retry: "idempotent", Limits: global}}},
 		},
 	}
+	c.Sites = c.Sites[:2] // TestEveryFilter and TestEveryAction have the third
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("full.yaml differs (-want +got):\n%s", diff)
 	}
@@ -236,8 +242,16 @@ func TestFullHasEveryKey(t *testing.T) {
 	set := map[string]bool{}
 	var walk func(where string, v reflect.Value)
 	walk = func(where string, v reflect.Value) {
-		if v.Type() == reflect.TypeFor[certs.ACMEOptions]() {
-			where = ".TLS.ACME" // the same keys wherever they are
+		for t, same := range map[reflect.Type]string{ // the same keys wherever they are
+			reflect.TypeFor[certs.ACMEOptions](): ".TLS.ACME",
+			reflect.TypeFor[config.Route]():      ".Route",
+			reflect.TypeFor[config.Filters]():    ".Filters",
+			reflect.TypeFor[headers.Changes]():   ".Changes",
+			reflect.TypeFor[headers.Value]():     ".Value",
+		} {
+			if v.Type() == t {
+				where = same
+			}
 		}
 		set[where] = set[where] || !v.IsZero()
 		switch v.Kind() {
@@ -263,7 +277,7 @@ func TestFullHasEveryKey(t *testing.T) {
 	}
 	walk("", reflect.ValueOf(*c))
 	for key, ok := range set {
-		if !ok && !strings.HasSuffix(key, ".ProxyProtocol") && !strings.HasSuffix(key, ".*") {
+		if !ok && !strings.HasSuffix(key, ".*") {
 			t.Errorf("full.yaml does not set %s", key)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"headgate/gateway/notation"
 	"headgate/gateway/spelling"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
@@ -65,11 +66,7 @@ func (d *decoder) value(n *node, v reflect.Value, p path) {
 	}
 	switch t := v.Type(); {
 	case t.Kind() == reflect.Pointer:
-		if n.kind == nullNode {
-			return
-		}
-		v.Set(reflect.New(t.Elem()))
-		d.value(n, v.Elem(), p)
+		d.pointer(n, v, p)
 	case isScalar(t):
 		d.scalar(n, v, p)
 	case t.Kind() == reflect.Struct:
@@ -81,6 +78,32 @@ func (d *decoder) value(n *node, v reflect.Value, p path) {
 	default:
 		panic("config: a key of type " + t.String())
 	}
+}
+
+// pointer fills v, which is nil where the file says nothing. Where off is a word, it
+// is a struct that has nothing.
+func (d *decoder) pointer(n *node, v reflect.Value, p path) {
+	if n.kind == nullNode {
+		return
+	}
+	canBeOff := d.rules[p.pattern].off
+	if canBeOff && n.kind == mapNode && len(n.pairs) == 0 {
+		d.r.decodeErr(n.at, p, "is empty", "write "+listed(d.keys(fieldsOf(v.Type().Elem()), p))+", or off")
+		return
+	}
+	v.Set(reflect.New(v.Type().Elem()))
+	if !canBeOff || !d.isOff(n) {
+		d.value(n, v.Elem(), p)
+	}
+}
+
+// isOff reports whether n is the word off.
+func (d *decoder) isOff(n *node) bool {
+	if n.kind != scalarNode {
+		return false
+	}
+	text, _, _ := expand(n.text, d.env)
+	return text == "off"
 }
 
 func (d *decoder) notSupported(at place, p path, what string) {
@@ -95,7 +118,11 @@ func (d *decoder) notSupported(at place, p path, what string) {
 func (d *decoder) structure(n *node, v reflect.Value, p path) {
 	fields := fieldsOf(v.Type())
 	if i := slices.IndexFunc(fields, func(f field) bool { return f.short }); i >= 0 && n.kind == scalarNode {
-		d.scalar(n, v.FieldByIndex(fields[i].index), p)
+		r, ok := d.rules[p.pattern]
+		if !ok {
+			r = d.rules[p.key(fields[i].name).pattern]
+		}
+		d.scalarBy(n, v.FieldByIndex(fields[i].index), p, r)
 		d.r.places[p.key(fields[i].name).id()] = span{n.at, n.at}
 		return
 	}
@@ -103,7 +130,11 @@ func (d *decoder) structure(n *node, v reflect.Value, p path) {
 		return
 	}
 	if n.kind != mapNode {
-		d.r.decodeErr(n.at, p, "want a map, got "+n.what(), "its keys are "+listed(d.keys(fields, p)))
+		hint := ""
+		if keys := d.keys(fields, p); len(keys) <= maxListed {
+			hint = "its keys are " + listed(keys)
+		}
+		d.r.decodeErr(n.at, p, "want a map, got "+n.what(), hint)
 		return
 	}
 	for _, e := range n.pairs {
@@ -142,6 +173,9 @@ func (d *decoder) keys(fields []field, p path) []string {
 	return out
 }
 
+// maxListed is how many keys a message lists.
+const maxListed = 20
+
 // unknown reports a key that nobody knows, with the one that was meant or the
 // place where it would be known.
 func (d *decoder) unknown(n *node, e pair, p path, known []string) {
@@ -152,7 +186,9 @@ func (d *decoder) unknown(n *node, e pair, p path, known []string) {
 		}
 	}
 	hint := ""
-	if meant := spelling.Nearest(e.key, candidates); meant != "" {
+	if ours := fromNginx()[e.key]; ours != "" {
+		hint = "write " + ours
+	} else if meant := spelling.Nearest(e.key, candidates); meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)
 		if d.secret[p.key(meant).pattern] {
 			d.r.src.hide(e.value)
@@ -162,11 +198,42 @@ func (d *decoder) unknown(n *node, e pair, p path, known []string) {
 		}
 	} else if homes := d.homes[e.key]; len(homes) > 0 {
 		hint = "it belongs to " + readable(homes[0])
+	} else if len(known) > maxListed {
+		hint = "headgate schema has all the keys"
 	} else if len(known) > 0 {
 		hint = "known here are " + listed(known)
 	}
 	d.r.fail(p.key(e.key))
 	d.r.add(&d.r.errs, e.at, p.key(e.key), join2(p.title(d.r.site), "unknown key "+quoteShort(e.key)), hint)
+}
+
+// fromNginx are words that people bring along, with what they write here.
+func fromNginx() map[string]string {
+	return map[string]string{
+		"add_header":           "headers: {response: {add: {NAME: VALUE}}}",
+		"alias":                "files: DIRECTORY",
+		"auth_basic":           "basic_auth: FILE",
+		"auth_request":         "forward_auth: {pool: NAME, path: PATH}",
+		"autoindex":            "files: {root: DIRECTORY, listing: true}",
+		"client_max_body_size": "limits: {body: SIZE}",
+		"error_page":           "errors: {404: PATH}",
+		"expires":              "files: {root: DIRECTORY, max_age: TIME}",
+		"filters":              "each filter as a key of its own, such as compress: on",
+		"gzip":                 "compress: on",
+		"limit_conn":           "in_flight: NUMBER",
+		"limit_rate":           "bandwidth: SIZE",
+		"limit_req":            "rate_limit: NUMBER/s",
+		"location":             "routes: [{path: PREFIX}]",
+		"proxy_cache":          "cache: on",
+		"proxy_pass":           "pool: NAME",
+		"proxy_set_header":     "headers: {request: {set: {NAME: VALUE}}}",
+		"return":               "redirect: PATH, or respond: {status: NUMBER}",
+		"root":                 "files: DIRECTORY",
+		"server_name":          "hosts: [NAME]",
+		"static":               "files: DIRECTORY",
+		"try_files":            "files: {root: DIRECTORY, try: [$path, NAME]}, and pool: NAME for the rest",
+		"uwsgi_pass":           "pool: NAME",
+	}
 }
 
 // readable is a pattern in the words of a person: pools.NAME.queue.limit.
@@ -184,9 +251,17 @@ func (d *decoder) mapping(n *node, v reflect.Value, p path) {
 	if n.kind == nullNode {
 		return
 	}
+	off := d.rules[p.pattern].off
+	if off && d.isOff(n) {
+		v.Set(reflect.MakeMap(v.Type()))
+		return
+	}
 	if n.kind != mapNode {
 		d.r.decodeErr(n.at, p, "want a map of names, got "+n.what(), "")
 		return
+	}
+	if off && len(n.pairs) == 0 {
+		return // as if it were absent: it is not off
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, e := range n.pairs {
@@ -199,11 +274,15 @@ func (d *decoder) mapping(n *node, v reflect.Value, p path) {
 }
 
 func (d *decoder) list(n *node, v reflect.Value, p path) {
-	items := n.items
+	items, rule := n.items, d.rules[p.pattern]
+	isMap := n.kind == mapNode && v.Type().Elem().Kind() == reflect.Struct
 	switch {
 	case n.kind == nullNode:
 		return
-	case n.kind == scalarNode && d.rules[p.pattern].one:
+	case rule.off && d.isOff(n):
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		return
+	case rule.one && (n.kind == scalarNode || isMap):
 		items = []*node{n}
 	case n.kind != listNode:
 		hint := "write each item on a line of its own after \"- \""
@@ -225,7 +304,10 @@ func (d *decoder) list(n *node, v reflect.Value, p path) {
 }
 
 // scalar fills v, whose type is written as text.
-func (d *decoder) scalar(n *node, v reflect.Value, p path) {
+func (d *decoder) scalar(n *node, v reflect.Value, p path) { d.scalarBy(n, v, p, d.rules[p.pattern]) }
+
+// scalarBy is scalar with the rule of another key than p.
+func (d *decoder) scalarBy(n *node, v reflect.Value, p path, r rule) {
 	if n.kind != scalarNode {
 		if msg := "want " + wanted(v) + ", got " + n.what(); n.kind != nullNode {
 			d.r.decodeErr(n.at, p, msg, "")
@@ -236,7 +318,7 @@ func (d *decoder) scalar(n *node, v reflect.Value, p path) {
 	}
 	text, msg, hint := expand(n.text, d.env)
 	if msg == "" {
-		msg, hint = d.rules[p.pattern].set(v, text)
+		msg, hint = r.set(v, text)
 	}
 	switch {
 	case msg == notYetMsg:
@@ -253,6 +335,10 @@ func wanted(v reflect.Value) string {
 		return "a duration such as 30s"
 	case Size:
 		return "a size such as 64KiB"
+	case notation.Switch:
+		return "on or off"
+	case notation.Rate:
+		return "a rate such as 10/s"
 	case encoding.TextMarshaler:
 		return "a word"
 	}

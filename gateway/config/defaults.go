@@ -11,8 +11,8 @@ import (
 )
 
 // SetDefaults fills in whatever is not said, so that a Config says all it
-// means. Limits of a site and a route become those that hold there. It may be
-// called again, and then changes nothing.
+// means. Limits and filters of a site and a route become those that hold there. It
+// may be called again, and then changes nothing.
 func (c *Config) SetDefaults() {
 	if len(c.Listen.HTTPS) > 0 && c.Listen.HTTP3 == nil {
 		c.Listen.HTTP3 = new(true)
@@ -31,8 +31,10 @@ func (c *Config) SetDefaults() {
 		p.setDefaults()
 		c.Pools[name] = p
 	}
+	c.Cache = c.Cache.WithDefaults()
+	names := namesOf(c.Sites)
 	for i := range c.Sites {
-		c.Sites[i].setDefaults(c)
+		c.Sites[i].setDefaults(c, names)
 	}
 }
 
@@ -76,29 +78,4 @@ func (p *Pool) setDefaults() {
 	setDefault(&p.UWSGI.ResponseTimeout, 60*time.Second)
 	p.Upstream = p.Upstream.WithDefaults()
 	setDefault(&p.DNS.MaxTTL, dns.DefaultMaxTTL)
-}
-
-func (s *Site) setDefaults(c *Config) {
-	if len(c.Listen.HTTPS) > 0 && !isNone(c.TLS.IssuersOf(s.TLS)) {
-		setDefault(&s.HTTP, HTTPRedirect)
-	}
-	setDefault(&s.HTTP, HTTPServe)
-	if s.TLS.ClientAuth.CA != "" {
-		setDefault(&s.TLS.ClientAuth.Mode, "require")
-		setDefault(&s.TLS.ClientAuth.Depth, 1)
-	}
-	s.Limits.inherit(c.Limits.Route)
-	for i := range s.Routes {
-		r := &s.Routes[i]
-		setDefault(&r.RequestBody, BodySpool)
-		setDefault(&r.Retry, RetryIdempotent)
-		r.Limits.inherit(s.Limits)
-		if r.Redirect != nil {
-			setDefault(&r.Redirect.Status, 308)
-		}
-		if r.Respond != nil {
-			setDefault(&r.Respond.Status, 200)
-			setDefault(&r.Respond.Type, "text/plain; charset=utf-8")
-		}
-	}
 }

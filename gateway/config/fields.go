@@ -58,6 +58,9 @@ func keysOf(t reflect.Type, p path, visit func(p path, t reflect.Type)) {
 	case isScalar(t), t == reflect.TypeFor[time.Duration]():
 	case t.Kind() == reflect.Struct:
 		for _, f := range fieldsOf(t) {
+			if strings.HasSuffix(p.pattern, "routes[]") && f.name == "routes" {
+				continue // as those outside
+			}
 			visit(p.key(f.name), f.typ)
 			keysOf(f.typ, p.key(f.name), visit)
 		}

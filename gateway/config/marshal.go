@@ -30,7 +30,7 @@ func (c *Config) Hash() string {
 }
 
 func (c *Config) encode(hide bool) []byte {
-	out, err := yaml.MarshalWithOptions(encoder{hide: hide}.value(reflect.ValueOf(*c)), yaml.IndentSequence(true))
+	out, err := yaml.MarshalWithOptions(encoder{hide, rules()}.value(reflect.ValueOf(*c), path{}), yaml.IndentSequence(true))
 	if err != nil {
 		panic("config: " + err.Error()) // maps, lists and text only: there is nothing to fail
 	}
@@ -38,10 +38,13 @@ func (c *Config) encode(hide bool) []byte {
 }
 
 // encoder turns structs into what the library writes.
-type encoder struct{ hide bool }
+type encoder struct {
+	hide  bool
+	rules map[string]rule
+}
 
 // value returns nil for what has no value.
-func (e encoder) value(v reflect.Value) any {
+func (e encoder) value(v reflect.Value, p path) any {
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return unlessZero(v, duration(x))
@@ -49,9 +52,12 @@ func (e encoder) value(v reflect.Value) any {
 		return unlessZero(v, x.String())
 	case encoding.TextMarshaler:
 		text, _ := x.MarshalText()
+		if len(text) == 0 {
+			return nil
+		}
 		return string(text)
 	case tracing.Headers:
-		return e.headers(x)
+		return e.headers(x, p)
 	case certs.Secret:
 		if e.hide && x != "" {
 			return "***"
@@ -71,13 +77,20 @@ func (e encoder) value(v reflect.Value) any {
 		if v.Elem().Kind() == reflect.Bool {
 			return v.Elem().Bool()
 		}
-		return e.value(v.Elem())
+		if e.rules[p.pattern].off && v.Elem().IsZero() {
+			return "off"
+		}
+		return e.value(v.Elem(), p)
 	case reflect.Struct:
-		return e.structure(v)
-	case reflect.Map:
-		return e.mapping(v)
-	case reflect.Slice:
-		return e.list(v)
+		return e.structure(v, p)
+	case reflect.Map, reflect.Slice:
+		if e.rules[p.pattern].off && !v.IsNil() && v.Len() == 0 {
+			return "off"
+		}
+		if v.Kind() == reflect.Map {
+			return e.mapping(v, p)
+		}
+		return e.list(v, p)
 	case reflect.String:
 		text := v.String()
 		if e.hide {
@@ -126,21 +139,21 @@ func duration(d time.Duration) string {
 	return s
 }
 
-func (e encoder) headers(h tracing.Headers) any {
+func (e encoder) headers(h tracing.Headers, p path) any {
 	if e.hide {
 		hidden := map[string]string{}
 		for name := range h {
 			hidden[name] = "***"
 		}
-		return e.mapping(reflect.ValueOf(hidden))
+		return e.mapping(reflect.ValueOf(hidden), p)
 	}
-	return e.mapping(reflect.ValueOf(map[string]string(h)))
+	return e.mapping(reflect.ValueOf(map[string]string(h)), p)
 }
 
-func (e encoder) structure(v reflect.Value) any {
+func (e encoder) structure(v reflect.Value, p path) any {
 	var out yaml.MapSlice
 	for _, f := range fieldsOf(v.Type()) {
-		if value := e.value(v.FieldByIndex(f.index)); value != nil {
+		if value := e.value(v.FieldByIndex(f.index), p.key(f.name)); value != nil {
 			out = append(out, yaml.MapItem{Key: f.name, Value: value})
 		}
 	}
@@ -150,12 +163,12 @@ func (e encoder) structure(v reflect.Value) any {
 	return out
 }
 
-func (e encoder) mapping(v reflect.Value) any {
+func (e encoder) mapping(v reflect.Value, p path) any {
 	var out yaml.MapSlice
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 	for _, key := range keys {
-		value := e.value(v.MapIndex(key))
+		value := e.value(v.MapIndex(key), p.name(key.String()))
 		if value == nil && v.Type().Elem().Kind() == reflect.String {
 			value = ""
 		}
@@ -167,10 +180,10 @@ func (e encoder) mapping(v reflect.Value) any {
 	return out
 }
 
-func (e encoder) list(v reflect.Value) any {
+func (e encoder) list(v reflect.Value, p path) any {
 	var out []any
 	for i := range v.Len() {
-		out = append(out, e.value(v.Index(i)))
+		out = append(out, e.value(v.Index(i), p.item(i)))
 	}
 	if out == nil {
 		return nil

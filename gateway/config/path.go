@@ -18,8 +18,12 @@ func (p path) add(elem, pattern string) path {
 	return path{elems: elems, pattern: p.pattern + pattern}
 }
 
-// key is the field name of a struct below p.
+// key is the field name of a struct below p. Routes within a route have the pattern
+// of that route: what is true of one is true of all.
 func (p path) key(name string) path {
+	if outer, ok := strings.CutSuffix(p.pattern, ".routes[]"); ok && name == "routes" {
+		p.pattern = outer
+	}
 	if len(p.elems) == 0 {
 		return p.add(name, name)
 	}
@@ -65,8 +69,8 @@ func (p path) title(site func(i int) string) string {
 		return join(fmt.Sprintf("pool %q", p.elems[1]), p.elems[2:])
 	case len(p.elems) >= 2 && p.elems[0] == "sites":
 		head, rest := siteTitle(p.elems[1], site), p.elems[2:]
-		if len(rest) >= 2 && rest[0] == "routes" {
-			head, rest = fmt.Sprintf("%s: route %d", head, index(rest[1])+1), rest[2:]
+		for sep := ": route "; len(rest) >= 2 && rest[0] == "routes"; sep = "." {
+			head, rest = fmt.Sprintf("%s%s%d", head, sep, index(rest[1])+1), rest[2:]
 		}
 		return join(head, rest)
 	}

@@ -9,14 +9,16 @@ type span struct{ key, value place }
 type report struct {
 	src      *source // nil for a Config that was built in Go
 	places   map[string]span
-	failed   []string // ids of the paths that the decoder could not read
+	compiled map[compiled]error
+	told     map[string]bool // ids of the values of which all is said
+	failed   []string        // ids of the paths that the decoder could not read
 	site     func(i int) string
 	errs     Errors
 	warnings Errors
 }
 
 func newReport(src *source) *report {
-	return &report{src: src, places: map[string]span{}, site: func(int) string { return "" }}
+	return &report{src: src, places: map[string]span{}, told: map[string]bool{}, compiled: map[compiled]error{}, site: func(int) string { return "" }}
 }
 
 // decodeErr reports a value that could not be read, and mutes later checks of it.
@@ -31,8 +33,16 @@ func (r *report) fail(p path) { r.failed = append(r.failed, p.id()) }
 // check reports a value that was read but makes no sense; about says in the
 // message what it belongs to.
 func (r *report) check(p, about path, msg, hint string) {
-	if !r.muted(p) {
+	if !r.muted(p) && !r.told[p.id()] {
 		r.add(&r.errs, r.find(p), p, join2(about.title(r.site), msg), hint)
+	}
+}
+
+// checkAt is check at a place within the value at p, of which no more is said.
+func (r *report) checkAt(at place, p, about path, msg, hint string) {
+	if !r.muted(p) {
+		r.add(&r.errs, at, p, join2(about.title(r.site), msg), hint)
+		r.told[p.id()] = true
 	}
 }
 

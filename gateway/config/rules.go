@@ -16,45 +16,38 @@ type rule struct {
 // rules are all of them, by the pattern of their path.
 func rules() map[string]rule {
 	all := map[string]rule{
-		"listen.http":            {one: true},
-		"listen.https":           {one: true},
-		"tls.issuer":             {one: true},
-		"tls.email":              {empty: true},
-		"tls.storage":            {empty: true},
-		"tls.min_version":        {enum: []string{"1.2", "1.3"}},
-		"admin.socket":           {empty: true},
-		"metrics":                {empty: true},
-		"log.access":             {empty: true},
-		"log.format":             {enum: []string{"auto", "text", "json"}},
-		"log.level":              {enum: []string{"debug", "info", "warn", "error"}},
-		"grace":                  {off: true},
-		"pools.*.protocol":       {enum: []string{"uwsgi", "suwsgi", "http", "h2c"}},
-		"pools.*.dialect":        {enum: []string{"auto", "uwsgi", "gunicorn"}},
-		"pools.*.balance":        {enum: []string{"least-busy", "round-robin", "random", "ip-hash"}},
-		"pools.*.balance.rule":   {enum: []string{"least-busy", "round-robin", "random", "ip-hash"}},
-		"pools.*.slow_start":     {off: true},
-		"pools.*.modifier1":      {max: 255},
-		"pools.*.queue.limit":    {min: 1, max: 1 << 20},
-		"pools.*.queue.fairness": {enum: []string{"client", "off"}},
-		"pools.*.retry.attempts": {min: 1, max: 10},
-		"pools.*.eject.failures": {min: 1, max: 1000, off: true},
-		"pools.*.check.status":   {min: 200, max: 599},
-		"pools.*.check.rise":     {min: 1, max: 100},
-		"pools.*.check.fall":     {min: 1, max: 100},
-		"pools.*.vars.*":         {empty: true},
-		"sites[].http":           {enum: []string{"redirect", "serve"}},
-		"sites[].routes[].pool":  {notMap: true, cure: "write the name of a pool"},
-
-		"sites[].routes[].respond.status": {min: 200, max: 599},
-		"sites[].routes[].respond.body":   {empty: true},
-		"sites[].routes[].request_body":   {enum: []string{"spool", "stream"}},
-		"sites[].routes[].priority":       {enum: []string{"high", "normal", "low"}},
-		"sites[].routes[].retry":          {enum: []string{"idempotent", "safe"}},
-
+		"listen.http":              {one: true},
+		"listen.https":             {one: true},
+		"tls.issuer":               {one: true},
+		"tls.email":                {empty: true},
+		"tls.storage":              {empty: true},
+		"tls.min_version":          {enum: []string{"1.2", "1.3"}},
+		"admin.socket":             {empty: true},
+		"metrics":                  {empty: true},
+		"log.access":               {empty: true},
+		"log.format":               {enum: []string{"auto", "text", "json"}},
+		"log.level":                {enum: []string{"debug", "info", "warn", "error"}},
+		"grace":                    {off: true},
+		"pools.*.protocol":         {enum: []string{"uwsgi", "suwsgi", "http", "h2c"}},
+		"pools.*.dialect":          {enum: []string{"auto", "uwsgi", "gunicorn"}},
+		"pools.*.balance":          {enum: []string{"least-busy", "round-robin", "random", "ip-hash"}},
+		"pools.*.balance.rule":     {enum: []string{"least-busy", "round-robin", "random", "ip-hash"}},
+		"pools.*.slow_start":       {off: true},
+		"pools.*.modifier1":        {max: 255},
+		"pools.*.queue.limit":      {min: 1, max: 1 << 20},
+		"pools.*.queue.fairness":   {enum: []string{"client", "off"}},
+		"pools.*.retry.attempts":   {min: 1, max: 10},
+		"pools.*.eject.failures":   {min: 1, max: 1000, off: true},
+		"pools.*.check.status":     {min: 200, max: 599},
+		"pools.*.check.rise":       {min: 1, max: 100},
+		"pools.*.check.fall":       {min: 1, max: 100},
+		"pools.*.vars.*":           {empty: true},
+		"sites[].http":             {enum: []string{"redirect", "serve"}},
 		"pools.*.members[].weight": {min: 1, max: 1000},
 		"pools.*.members[].slots":  {min: 1, max: 1 << 20},
 	}
 	limitRules(all)
+	siteRules(all)
 	tlsRules(all)
 	for pattern, cure := range notYet() {
 		all[pattern] = rule{notYet: true, cure: cure}
@@ -64,6 +57,8 @@ func rules() map[string]rule {
 
 func limitRules(all map[string]rule) {
 	all["limits.headers"] = rule{min: 1, max: 10_000}
+	all["limits.connections"] = rule{min: 1, max: 1 << 24, off: true}
+	all["limits.client_connections"] = rule{min: 1, max: 1 << 24, off: true}
 	for _, name := range []string{"limits.", "sites[].limits.", "sites[].routes[].limits."} {
 		all[name+"body"] = rule{off: true}
 		all[name+"body_idle_timeout"] = rule{off: true}
@@ -97,16 +92,9 @@ func tlsRules(all map[string]rule) {
 // do instead.
 func notYet() map[string]string {
 	return map[string]string{
-		"listen.proxy_protocol":     "",
-		"subscriptions":             "list the members of each pool",
-		"apps":                      "write a pool and a site for each app",
-		"pools.*.workers":           "start the workers yourself and list their addresses as members",
-		"pools.*.subscriptions":     "list the members",
-		"pools.*.filters":           "",
-		"sites[].filters":           "",
-		"sites[].routes[].files":    "let the app or another server send files",
-		"sites[].routes[].when":     "",
-		"sites[].routes[].internal": "",
-		"sites[].routes[].filters":  "",
+		"subscriptions":         "list the members of each pool",
+		"apps":                  "write a pool and a site for each app",
+		"pools.*.workers":       "start the workers yourself and list their addresses as members",
+		"pools.*.subscriptions": "list the members",
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/invopop/jsonschema"
+
+	"headgate/gateway/notation"
 )
 
 // descriptions are the comments of every key, by the type and the field that have
@@ -22,6 +24,7 @@ var descriptions []byte
 const (
 	variablePattern = `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`
 	durationPattern = `([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+`
+	ratePattern     = `[0-9]+ */ *([0-9]+(\.[0-9]*)?)?(ms|s|m|h|d)`
 	sizePattern     = `[0-9]+(\.[0-9]+)? *([KMG]iB|[kKMG]B|[kKmMgG]|B)?`
 )
 
@@ -33,6 +36,24 @@ func Schema() []byte {
 	if err := json.Unmarshal(descriptions, &texts); err != nil {
 		panic("config: descriptions.json: " + err.Error())
 	}
+	all := rules()
+	s := reflected(reflect.TypeFor[Config](), texts)
+	s.Title = "headgate.yaml"
+	refine(s, path{}, all)
+	route := reflected(reflect.TypeFor[Route](), texts)
+	route.Version = ""
+	refine(route, path{}.keys("sites").item(0).key("routes").item(0), all)
+	s.Definitions = jsonschema.Definitions{"route": route}
+	out, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		panic("config: " + err.Error()) // plain data: there is nothing to fail
+	}
+	return append(out, '\n')
+}
+
+// reflected is the schema of a struct with everything in it written out, but for
+// routes, which have routes.
+func reflected(t reflect.Type, texts map[string]string) *jsonschema.Schema {
 	r := jsonschema.Reflector{
 		FieldNameTag:               "yaml",
 		RequiredFromJSONSchemaTags: true,
@@ -42,23 +63,22 @@ func Schema() []byte {
 		CommentMap:                 texts,
 		Mapper:                     mapType,
 	}
-	s := r.ReflectFromType(reflect.TypeFor[Config]())
-	s.Title = "headgate.yaml"
-	refine(s, path{}, rules())
-	out, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		panic("config: " + err.Error()) // plain data: there is nothing to fail
-	}
-	return append(out, '\n')
+	return r.ReflectFromType(t)
 }
 
-// mapType has the schema of types that are written as text.
+// mapType has the schema of types that are written as text, and of routes.
 func mapType(t reflect.Type) *jsonschema.Schema {
 	switch {
+	case t == reflect.TypeFor[[]Route]():
+		return &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Ref: "#/$defs/route"}}
 	case t == reflect.TypeFor[time.Duration]():
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern, Examples: []any{"30s", "500ms"}}
 	case t == reflect.TypeFor[Size]():
 		return &jsonschema.Schema{Type: "string", Pattern: sizePattern, Examples: []any{"64KiB", "100MiB"}}
+	case t == reflect.TypeFor[notation.Rate]():
+		return &jsonschema.Schema{Type: "string", Pattern: ratePattern, Examples: []any{"10/s", "5/m"}}
+	case t == reflect.TypeFor[notation.Switch]():
+		return &jsonschema.Schema{Type: "string", Enum: []any{"on", "off"}}
 	case isScalar(t) && t.Kind() != reflect.String && reflect.PointerTo(t).Implements(reflect.TypeFor[textUnmarshaler]()):
 		return &jsonschema.Schema{Type: "string"}
 	}
@@ -86,13 +106,58 @@ func refine(s *jsonschema.Schema, p path, all map[string]rule) {
 	if s.Type == "object" && s.Properties == nil && s.AdditionalProperties != nil {
 		refine(s.AdditionalProperties, p.name("*"), all)
 	}
-	if short, ok := shorthands()[p.pattern]; ok {
-		text := *s
-		*s = jsonschema.Schema{Description: text.Description, AnyOf: []*jsonschema.Schema{short, &text}}
-		s.AnyOf[1].Description = ""
+	if others := others(s, p, all); len(others) > 0 {
+		self := *s
+		self.Description = ""
+		*s = jsonschema.Schema{Description: s.Description, AnyOf: append(others, &self)}
 		return
 	}
 	scalarSchema(s, all[p.pattern])
+}
+
+// others are what may be written in place of a map or a list.
+func others(s *jsonschema.Schema, p path, all map[string]rule) (out []*jsonschema.Schema) {
+	if short, ok := shorthands()[p.pattern]; ok {
+		out = append(out, short)
+	} else if key, ok := shortKeys()[p.pattern]; ok && s.Properties != nil {
+		short, _ := s.Properties.Get(key)
+		bare := *short
+		bare.Description = ""
+		out = append(out, &bare)
+	}
+	if s.Type == "array" && all[p.pattern].one {
+		out = append(out, s.Items)
+	}
+	if all[p.pattern].off && (s.Type == "array" || s.Type == "object") {
+		out = append(out, &jsonschema.Schema{Type: "string", Enum: []any{"off"}})
+	}
+	return out
+}
+
+// shortKeys are the keys whose value stands for the whole map, by the pattern of
+// the map.
+func shortKeys() map[string]string {
+	out := map[string]string{}
+	keysOf(reflect.TypeFor[Config](), path{}, func(p path, t reflect.Type) {
+		for !isScalar(t) && t.Kind() != reflect.Struct {
+			switch t.Kind() {
+			case reflect.Slice:
+				p = p.item(0)
+			case reflect.Map:
+				p = p.name("*")
+			}
+			t = t.Elem()
+		}
+		if isScalar(t) {
+			return
+		}
+		for _, f := range fieldsOf(t) {
+			if f.short {
+				out[p.pattern] = f.name
+			}
+		}
+	})
+	return out
 }
 
 // shorthands are the maps that may be written as text.
@@ -129,6 +194,11 @@ func scalarSchema(s *jsonschema.Schema, r rule) {
 			s.Type, s.Enum = "", append(s.Enum, floats(r.enum)...)
 		}
 		also(variable)
+	case len(s.Enum) > 0: // a switch
+		also(&jsonschema.Schema{Type: "boolean"}, variable)
+	case s.Pattern == ratePattern:
+		s.Pattern = whole(ratePattern, r)
+		also(variable)
 	case s.Pattern == durationPattern:
 		s.Pattern = whole(durationPattern, r)
 		also(variable)
@@ -151,8 +221,6 @@ func scalarSchema(s *jsonschema.Schema, r rule) {
 			also2[0].MinLength = new(uint64(1))
 		}
 		s.AnyOf = also2
-	case s.Type == "array" && r.one:
-		also(s.Items)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headgate/gateway/notation"
 )
 
 // notYetMsg is what set answers for a word of the contract that this version
@@ -38,6 +40,16 @@ func (r rule) set(v reflect.Value, text string) (msg, hint string) {
 		return r.setDuration(v, text)
 	case *Size:
 		return r.setSize(v, text)
+	case *notation.Switch:
+		if v.UnmarshalText([]byte(text)) != nil {
+			return "want on or off, got " + quoteShort(text), switchHint(text)
+		}
+		return "", ""
+	case *notation.Rate:
+		if v.UnmarshalText([]byte(text)) != nil {
+			return "want a rate, got " + quoteShort(text), "write it like 10/s, 100/m or 20/10s"
+		}
+		return "", ""
 	case encoding.TextUnmarshaler:
 		if err := v.UnmarshalText([]byte(text)); err != nil {
 			return splitCure(err.Error())
@@ -84,6 +96,10 @@ func boolHint(text string) string {
 	return ""
 }
 
+func switchHint(text string) string {
+	return strings.NewReplacer("true", "on", "false", "off").Replace(boolHint(text))
+}
+
 func (r rule) setInt(v reflect.Value, text string) (msg, hint string) {
 	if text == "off" && r.off {
 		v.SetInt(-1)
@@ -120,7 +136,7 @@ func (r rule) setDuration(v *time.Duration, text string) (msg, hint string) {
 }
 
 func (r rule) setSize(v *Size, text string) (msg, hint string) {
-	n, err := ParseSize(text)
+	n, err := notation.ParseSize(text)
 	switch {
 	case err != nil || n == Off && !r.off:
 		return "want a size, got " + quoteShort(text), "write it like 4096, 64KiB, 100MiB or 2GiB" + r.orOff()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"headgate/gateway/files"
 	"headgate/tls/certs"
 	"headgate/upstream"
 )
@@ -17,7 +18,10 @@ type Site struct {
 
 	TLS    certs.SiteOptions `yaml:"tls"`    // where it differs from the tls of all, and the certificates of clients
 	Limits RouteLimits       `yaml:"limits"` // where they differ from the limits of the listeners
-	Routes []Route           `yaml:"routes"` // the first that matches answers
+
+	Filters Filters `yaml:",inline"` // of all its routes
+
+	Routes []Route `yaml:"routes"` // the first that matches answers
 }
 
 // What a site does with plain http.
@@ -26,8 +30,10 @@ const (
 	HTTPServe    = "serve"
 )
 
-// Route is a match and what to do with what matches: exactly one of pool,
-// redirect and respond.
+// Route is a match, filters, and what to do with what matches: exactly one of pool,
+// files, redirect, respond and split, or files and a pool or split for what is not
+// among them. One that has only rewrite, or routes of its own, needs none. One within
+// another that has none does what that one does, if it has a pool, a split or files.
 type Route struct {
 	// A prefix that ends at a segment boundary (/static/), an exact path
 	// ("=/favicon.ico") or a regular expression ("~^/u/[0-9]+$"); absent: all.
@@ -36,9 +42,28 @@ type Route struct {
 	// A prefix that becomes SCRIPT_NAME; PATH_INFO is what follows.
 	Mount string `yaml:"mount"`
 
-	Pool     string    `yaml:"pool"`     // name of the pool that answers
-	Redirect *Redirect `yaml:"redirect"` // an answer that sends the client elsewhere
-	Respond  *Respond  `yaml:"respond"`  // an answer from here
+	Method   []string `yaml:"method"`   // one or a list; GET stands for HEAD too; any by default
+	When     string   `yaml:"when"`     // a condition in CEL; true by default
+	Internal bool     `yaml:"internal"` // true: not for clients, only for X-Accel-Redirect and errors; also of the routes within
+
+	// Routes within this one, which are tried first: their paths are whole, and
+	// below this one's. What none of them matches is this route's own, or, when it
+	// has nothing to do for itself, goes on to those behind it.
+	Routes []Route `yaml:"routes"`
+
+	Pool     string         `yaml:"pool"`     // name of the pool that answers
+	Files    *files.Options `yaml:"files"`    // files of a directory; the matched prefix is not part of their names
+	Redirect *Redirect      `yaml:"redirect"` // an answer that sends the client elsewhere
+	Respond  *Respond       `yaml:"respond"`  // an answer from here
+	Split    *Split         `yaml:"split"`    // two pools or more that share the requests by weight
+	Mirror   *Mirror        `yaml:"mirror"`   // another pool that gets copies of what the pool gets
+	Rewrite  *Rewrite       `yaml:"rewrite"`  // another path or query for the action
+
+	// Directories that the app may name by X-Sendfile (or X-Lighttpd-Send-File):
+	// absolute paths; none by default.
+	Sendfile []string `yaml:"sendfile"`
+
+	Filters Filters `yaml:",inline"` // where they differ from those of the site, or of the route around this one
 
 	// spool (default: the worker is called when the body is complete) or stream
 	// (at once, if its length is known).
@@ -70,7 +95,10 @@ const (
 
 // Redirect sends the client elsewhere.
 type Redirect struct {
-	To     string `yaml:"to"`     // a path or a URL
+	// A path or a URL. $1 and $name are what the regular expression of the route has
+	// captured, $host, $path, $query and $uri (path and query, as sent) of the request;
+	// $$ is a dollar. The query is kept unless To has one of its own or $uri.
+	To     string `yaml:"to,short"`
 	Status int    `yaml:"status"` // 301, 302, 303, 307 or 308 (default)
 }
 
@@ -78,5 +106,6 @@ type Redirect struct {
 type Respond struct {
 	Status int    `yaml:"status"` // 200 by default
 	Body   string `yaml:"body"`
-	Type   string `yaml:"type"` // Content-Type; "text/plain; charset=utf-8" by default
+	File   string `yaml:"file"` // whose content is the body, in place of body
+	Type   string `yaml:"type"` // Content-Type; "text/plain; charset=utf-8" by default, of a file by its name
 }

@@ -29,6 +29,7 @@ type Server struct {
 	draining atomic.Bool // Shutdown was called; written with mu held
 	dates    wire.Dates
 	rooms    sync.Pool // of *room
+	copies   sync.Pool // of *[copyBytes]byte
 
 	mu     sync.Mutex // guards the fields below
 	conns  map[*conn]struct{}

@@ -3,6 +3,8 @@ package socket
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // bigCall is from how many bytes on a system call may take so long that the
@@ -28,5 +30,17 @@ func call(trap, fd uintptr, p unsafe.Pointer, n, flags, bytes int) (int, syscall
 			continue
 		}
 		return 0, errno
+	}
+}
+
+// sendfile sends up to n bytes of a file from *offset on, which it moves. It may wait
+// for the disk.
+func sendfile(fd, from uintptr, offset *int64, n int) (int, syscall.Errno) {
+	for {
+		sent, err := unix.Sendfile(int(fd), int(from), offset, n)
+		errno, _ := err.(syscall.Errno) // package unix has no other errors here
+		if errno != syscall.EINTR {
+			return max(sent, 0), errno
+		}
 	}
 }

@@ -39,6 +39,11 @@ func (p *patience) now() int64 { return int64(time.Since(p.born)) + 1 }
 func (p *patience) begin() bool {
 	p.call.Lock()
 	p.since = 0
+	return p.inTime()
+}
+
+// inTime reports whether no deadline has passed.
+func (p *patience) inTime() bool {
 	d := p.deadline.Load()
 	return d == 0 || d > 0 && p.now() < d
 }

@@ -24,7 +24,7 @@ func newStream(c *Conn) *stream {
 	s := &stream{c: c}
 	s.r.patience, s.w.patience = &c.r, &c.w
 	s.r.into, s.r.away = s.r.tryRead, s.r.tryDiscard
-	s.w.one, s.w.all = s.w.tryWrite, s.w.tryWritev
+	s.w.one, s.w.all, s.w.file = s.w.tryWrite, s.w.tryWritev, s.trySend
 	return s
 }
 

@@ -2,7 +2,10 @@
 
 package socket
 
-import "net"
+import (
+	"net"
+	"os"
+)
 
 // stream is the fast way of other systems: there is none.
 type stream struct{}
@@ -12,4 +15,7 @@ func newStream(*Conn) *stream { return nil }
 func (*stream) read([]byte, Lender) (int, []byte, error) { panic("socket: no fast way") }
 func (*stream) write([]byte) (int, error)                { panic("socket: no fast way") }
 func (*stream) writev(*net.Buffers) (int64, error)       { panic("socket: no fast way") }
-func (*stream) discard(int64)                            { panic("socket: no fast way") }
+func (*stream) sendFile([]byte, *os.File, int64, int64) (int64, error) {
+	panic("socket: no fast way")
+}
+func (*stream) discard(int64) { panic("socket: no fast way") }

@@ -10,12 +10,16 @@ import (
 // done of its patience.
 type writer struct {
 	*patience
-	one, all func(fd uintptr) (done bool) // tryWrite, tryWritev
+	one, all, file func(fd uintptr) (done bool) // tryWrite, tryWritev, trySend
 
 	bytes []byte
 	parts *net.Buffers
 	n     int64 // written
 	err   error
+
+	source uintptr // descriptor of a file
+	offset int64   // in it
+	left   int64   // of it
 }
 
 func (s *stream) write(p []byte) (int, error) {

@@ -24,6 +24,7 @@ type Snapshot struct {
 	Listeners    []Listener    `json:"listeners"`
 	Sites        []Site        `json:"sites"`
 	Pools        []Pool        `json:"pools"`
+	Cache        Cache         `json:"cache"`
 	Certificates []Certificate `json:"certificates"`
 
 	CertificateCounts CertificateCounts `json:"certificate_counts"`

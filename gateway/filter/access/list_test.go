@@ -126,12 +126,22 @@ func TestListAllocatesNothing(t *testing.T) {
 
 func BenchmarkList10000(b *testing.B) {
 	l := mustList(b, access.Options{Deny: manyNetworks(10_000)})
-	for _, ip := range []string{"203.0.113.7", "2001:db8:3e7::1"} {
-		at := netip.MustParseAddr(ip)
-		b.Run(ip, func(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var four, six [1024]netip.Addr
+	for i := range four {
+		var v4 [4]byte
+		binary.BigEndian.PutUint32(v4[:], r.Uint32N(10_000*200_003))
+		four[i] = netip.AddrFrom4(v4)
+		six[i] = netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::1", r.IntN(10_000)))
+	}
+	for _, list := range []struct {
+		name string
+		all  *[1024]netip.Addr
+	}{{"IPv4", &four}, {"IPv6", &six}} {
+		b.Run(list.name, func(b *testing.B) {
 			b.ReportAllocs()
-			for b.Loop() {
-				l.Allows(at)
+			for i := 0; b.Loop(); i++ {
+				l.Allows(list.all[i%1024])
 			}
 		})
 	}

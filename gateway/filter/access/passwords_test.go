@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/bcrypt"
 
 	"headgate/gateway/filter/access"
 )
@@ -79,133 +78,6 @@ func remembered(p *access.Passwords, user, password string) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return p.Check(ctx, user, password)
-}
-
-// TestHashesOfOthers has hashes that libxcrypt, jBCrypt and the reference
-// implementation of Argon2 have made.
-func TestHashesOfOthers(t *testing.T) {
-	p, _, _ := open(t,
-		"\ufeff# users",
-		"",
-		"  # more",
-		"ada:$2y$05$abcdefghijklmnopqrstuuRxz5dkosrfehAi5CcDO9JDIl218EnVW  ",
-		"abc:$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i\r",
-		"ref:$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-		"löng name:$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i")
-	for _, tt := range []struct {
-		user, password string
-		want           bool
-	}{
-		{"ada", "ge:heim£", true},
-		{"abc", "abc", true},
-		{"ref", "password", true},
-		{"löng name", strings.Repeat("x", 100), true},
-		{"löng name", strings.Repeat("x", 71), false},
-		{"ada", "abc", false},
-		{"abc", "", false},
-		{"abc", "abd", false},
-		{"ABC", "abc", false},
-		{"ref", "Password", false},
-		{"nobody", "abc", false},
-		{"", "", false},
-		{"abc", strings.Repeat("x", 5000), false},
-		{strings.Repeat("x", 5000), "abc", false},
-	} {
-		for range 2 { // the second one may be remembered
-			if got := p.Check(t.Context(), tt.user, tt.password); got != tt.want {
-				t.Errorf("%.20s with %.20s: %v, want %v", tt.user, tt.password, got, tt.want)
-			}
-		}
-	}
-}
-
-func TestHashPassword(t *testing.T) {
-	for algorithm, begin := range map[string]string{"": "$argon2id$v=19$m=19456,t=2,p=1$", access.Bcrypt: "$2a$12$"} {
-		const password = "correct hörse: battery"
-		one, err := access.HashPassword(password, algorithm)
-		if err != nil || !strings.HasPrefix(one, begin) {
-			t.Fatalf("%s: got %q, %v", algorithm, one, err)
-		}
-		p, _, _ := open(t, "ada:"+one)
-		if !p.Check(t.Context(), "ada", password) {
-			t.Errorf("%s: it is not the hash of the password", algorithm)
-		}
-	}
-	one, _ := access.HashPassword("the same", access.Argon2id)
-	if two, _ := access.HashPassword("the same", ""); one == two {
-		t.Error("two hashes have the same salt")
-	}
-	for _, tt := range []struct{ password, algorithm, want string }{
-		{"", "", "the password is empty"},
-		{"a\nb", "", "the password has control"},
-		{"a\xff", "", "the password has control"},
-		{strings.Repeat("x", 1025), "", "the password is longer than 1024"},
-		{strings.Repeat("x", 73), access.Bcrypt, "the password is longer than the 72"},
-		{"password", "md5", `"md5" is not an algorithm`},
-	} {
-		_, err := access.HashPassword(tt.password, tt.algorithm)
-		wantFaults(t, err, tt.want)
-	}
-}
-
-func TestWhatIsWrongWithAFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "users")
-	const key = "c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
-	const good = "ada:$2y$05$abcdefghijklmnopqrstuuRxz5dkosrfehAi5CcDO9JDIl218EnVW"
-	for line, want := range map[string]string{
-		"":                               "has no user",
-		"just a word":                    "line 1: is not name:hash",
-		":" + good:                       "line 1: has no name",
-		"ada":                            "line 1: is not name:hash",
-		"ada:":                           `line 1: user "ada" has no hash:`,
-		"ada:cleartext":                  `line 1: user "ada" has no hash that is known`,
-		"ada:$apr1$x$y":                  `line 1: user "ada" has a hash of MD5`,
-		"ada:$1$x$y":                     `line 1: user "ada" has a hash of MD5`,
-		"ada:{SHA}x":                     `line 1: user "ada" has a hash of SHA-1`,
-		"ada:$6$x$y":                     `line 1: user "ada" has a hash of crypt`,
-		"ada:$argon2i$v=19$m=8,t=1,p=1$": `line 1: user "ada" has a hash of Argon2i`,
-		good + "x":                       `line 1: user "ada" has a hash of bcrypt that is not whole`,
-		"ada:$2x$" + good[8:]:            `line 1: user "ada" has a hash of bcrypt that is not whole`,
-		"ada:$2a$16$" + good[11:]:        `line 1: user "ada" has a hash of bcrypt with the cost 16`,
-		"ada:$2a$99$" + good[11:]:        `line 1: user "ada" has a hash of bcrypt that is not whole`,
-		"ada:$argon2id$v=19$m=262145,t=1,p=1$" + key:                         `line 1: user "ada" has a hash of Argon2id with m=262145`,
-		"ada:$argon2id$v=19$m=64,t=11,p=1$" + key:                            `line 1: user "ada" has a hash of Argon2id with m=64,t=11`,
-		"ada:$argon2id$v=19$m=999,t=1,p=17$" + key:                           `line 1: user "ada" has a hash of Argon2id with m=999,t=1,p=17`,
-		"ada:$argon2id$v=19$m=64,t=0,p=1$" + key:                             `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=64,t=1,p=0$" + key:                             `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=7,t=1,p=1$" + key:                              `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=16$m=64,t=1,p=1$" + key:                             `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$t=1,m=64,p=1$" + key:                             `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=064,t=1,p=1$" + key:                            `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=64,t=1,p=1$AA$AA":                              `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=64,t=1,p=1$" + key + "$" + key:                 `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		"ada:$argon2id$v=19$m=64,t=1,p=1$" + key + strings.Repeat("A", 1000): `line 1: user "ada" has a hash of Argon2id that is not whole`,
-		good + "\n\n# more\n" + good:                                         `line 4: user "ada" is in line 1 already`,
-		"ada : " + good:                                                      `line 1: the name "ada "`,
-		"a\x00da:" + good[4:]:                                                `line 1: the name "a\x00da"`,
-		strings.Repeat("x", 300) + ":" + good[4:]:                            "line 1: the name is longer",
-		"ada:" + strings.Repeat("x", 5<<20):                                  "is bigger than 4 MiB",
-		"bob:hunter22\nada:$2a$16$" + good[11:] + "\n" + "c:d\n":             "",
-	} {
-		write(t, path, line)
-		_, err := access.OpenPasswords(path, nil)
-		if want != "" {
-			wantFaults(t, err, path+": "+want)
-		} else {
-			wantFaults(t, err, path+": line 1: ", path+": line 2: ", path+": line 3: ")
-		}
-		if _, secret, ok := strings.Cut(line, ":"); ok && len(secret) > 6 && err != nil && strings.Contains(err.Error(), secret) {
-			t.Errorf("%q: the error shows what is behind the name: %v", line, err)
-		}
-	}
-	write(t, path, strings.Repeat("nonsense\n", 1000))
-	if _, err := access.OpenPasswords(path, nil); strings.Count(err.Error(), "\n") != 9 {
-		t.Errorf("got %v, want ten mistakes", err)
-	}
-	_, err := access.OpenPasswords(path+".none", nil)
-	wantFaults(t, err, path+".none: no such file or directory")
-	_, err = access.OpenPasswords(filepath.Dir(path), nil)
-	wantFaults(t, err, filepath.Dir(path)+": is not a regular file")
 }
 
 func TestFileIsReadAgain(t *testing.T) {
@@ -382,31 +254,6 @@ func TestNoMoreHashesThanProcessors(t *testing.T) {
 	})
 }
 
-// TestUnknownUsersCostTheSame: without care one would be known by a time that is
-// thousands of times shorter.
-func TestUnknownUsersCostTheSame(t *testing.T) {
-	slow, err := bcrypt.GenerateFromPassword([]byte("right"), 8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, _, _ := open(t, "ada:"+string(slow), "bob:"+string(slow))
-	least := func(user string) time.Duration {
-		shortest := time.Hour
-		for range 5 {
-			began := time.Now()
-			if p.Check(t.Context(), user, "wrong") {
-				t.Fatal("the wrong password is right")
-			}
-			shortest = min(shortest, time.Since(began))
-		}
-		return shortest
-	}
-	known, unknown := least("ada"), least("nobody")
-	if unknown < known/4 || unknown > known*4 {
-		t.Errorf("an unknown user takes %s, and a known one %s", unknown, known)
-	}
-}
-
 func TestChecksWhileTheFileChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := "ada:"+cheap(t, "right"), "ada:"+cheap(t, "right")
@@ -430,49 +277,6 @@ func TestChecksWhileTheFileChanges(t *testing.T) {
 	})
 }
 
-func TestStrength(t *testing.T) {
-	for _, password := range []string{"correct horse battery staple", "Tr0ub4dor&3", "xkqv-8271", "grüße aus köln"} {
-		if err := access.CheckStrength("ada", password); err != nil {
-			t.Errorf("%q: %v", password, err)
-		}
-	}
-	for _, tt := range []struct{ user, password, want string }{
-		{"", "", "the password is empty"},
-		{"", "short", "the password has fewer than 8"},
-		{"", "äöüäöüä", "the password has fewer than 8"},
-		{"", "password", "the password is one of the first"},
-		{"", "P4ssw0rd2024!", "the password is one of the first"},
-		{"", "12345678", "the password is one of the first"},
-		{"", "qwertyuiop", "the password is one of the first"},
-		{"", "aaaaaaaaaaaa", "the password is one of the first"},
-		{"", "20241231", "the password is one of the first"},
-		{"Margaret", "margaret", "the password is the name"},
-		{"margaret", "Margaret2024", "the password is the name"},
-	} {
-		wantFaults(t, access.CheckStrength(tt.user, tt.password), tt.want)
-	}
-}
-
-func FuzzUsers(f *testing.F) {
-	for _, s := range []string{
-		"ada:$2y$05$abcdefghijklmnopqrstuuRxz5dkosrfehAi5CcDO9JDIl218EnVW\n# x\n\nbob:$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-		"a:b", ":", "a:$2", "a:$argon2id$", "\ufeff#", "a:{SHA}x\r\na:",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		names, err := access.ParseUsers(text)
-		if err == nil && len(names) == 0 {
-			t.Error("a file without users is good")
-		}
-		for _, name := range names {
-			if err := access.CheckUser(name); err != nil {
-				t.Errorf("%q: %v", name, err)
-			}
-		}
-	})
-}
-
 func BenchmarkCheckRemembered(b *testing.B) {
 	p, _, _ := open(b, "ada:"+cheap(b, "right"))
 	p.Check(b.Context(), "ada", "right")
@@ -481,17 +285,5 @@ func BenchmarkCheckRemembered(b *testing.B) {
 		if !p.Check(b.Context(), "ada", "right") {
 			b.Fatal("wrong")
 		}
-	}
-}
-
-func BenchmarkCheckArgon2id(b *testing.B) {
-	hash, err := access.HashPassword("right and proper", "")
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, _, _ := open(b, "ada:"+hash)
-	b.ReportAllocs()
-	for b.Loop() {
-		p.Check(b.Context(), "ada", "wrong")
 	}
 }

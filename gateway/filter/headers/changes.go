@@ -16,6 +16,7 @@ type changes struct {
 	set, add []change
 	kept     func(name string) bool // the names that begins do not take
 	dynamic  bool                   // there is an expression
+	folds    bool                   // an app may take an underscore for a hyphen
 }
 
 // change is one field that is set or added.
@@ -73,8 +74,8 @@ func (c *changes) apply(f *wire.Fields, v func() expression.View) {
 	if c.dynamic { // before anything changes: it may look at f
 		view = v()
 	}
-	if len(c.names)+len(c.begins) > 0 {
-		drop(f, c.removes)
+	if len(c.names)+len(c.begins) > 0 || c.folds {
+		drop(f, c.drops)
 	}
 	for i := range c.set {
 		replace(f, c.set[i].name, c.set[i].value(view))
@@ -125,6 +126,15 @@ func (c *changes) removes(name string) bool {
 		}
 	}
 	return false
+}
+
+// drops reports whether a field is removed, or is one that an app takes for another
+// that is removed or set: to WSGI X_User is X-User.
+func (c *changes) drops(name string) bool {
+	if c.removes(name) {
+		return true
+	}
+	return c.folds && strings.Contains(name, "_") && c.decides(strings.ReplaceAll(name, "_", "-"))
 }
 
 // replace makes value the only one of name, which is written as it is here. ""

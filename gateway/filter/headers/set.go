@@ -33,6 +33,7 @@ func New(o Options, security string) (*Set, error) {
 	if s.request, err = newChanges(o.Request, isKeptInRequests); err != nil {
 		return nil, err
 	}
+	s.request.folds = !s.request.none()
 	if s.response, err = newChanges(o.Response, isKeptInAnswers); err != nil {
 		return nil, err
 	}

@@ -31,11 +31,11 @@
 //
 // # Bounds
 //
-// A rate remembers 262,144 keys in about 15 MB, and what a key has taken is forgotten
+// A rate remembers 262,144 keys in about 13 MB, and what a key has taken is forgotten
 // when it is given back. When there are more, a key that has the most left of a
 // few is forgotten. One that is refused at the moment never is: a client with many
 // addresses cannot free another. Where it has used them all up, the keys that are
-// not known share what one key has, until keys are free again; the log says so.
+// not known share what 16 keys have, until keys are free again; the log says so.
 //
 // At most 1,024 requests wait for their turn at one rate; more are refused.
 package limit

@@ -126,7 +126,7 @@ func (r *Rates) say(l *rule, now time.Duration) {
 	if last != 0 && now-time.Duration(last) < time.Minute || !l.table.said.CompareAndSwap(last, int64(max(now, 1))) {
 		return
 	}
-	r.log.Warn("a rate limit has too many keys: new ones share the rate of one", "rate", l.name, "keys", shards*shardKeys,
+	r.log.Warn("a rate limit has too many keys: new ones share what few have", "rate", l.name, "keys", shards*shardKeys,
 		"cure", "look who asks, and give the rate a key that has fewer values")
 }
 

@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headgate/gateway/wire"
+	"headgate/routing"
+)
+
+// again is what is served in place of the answer that a route had: another address
+// of the same site. It begins when the filters of the first have ended, which have
+// not written anything then.
+type again struct {
+	path   string // canonical
+	query  string
+	status int         // of the answer in place of the target's own; 0: that
+	kept   wire.Fields // of the first answer
+	file   string      // in place of path: a file that the app named, below roots
+	roots  *sendfile
+}
+
+// mostAgain bounds the addresses that one request is led through.
+const mostAgain = 10
+
+// goOn serves what the answer to the request leads to, and what that does.
+func (x *exchange) goOn() {
+	for n := 1; x.again != nil; n++ {
+		a := x.again
+		x.again = nil
+		x.answering = a
+		if n > mostAgain {
+			x.answering = nil
+			x.fail(&failure{
+				status: http.StatusInternalServerError, kind: "loop",
+				cause: "the request was led on to " + a.path + " after " + strconv.Itoa(mostAgain) + " other addresses of the site", cure: "look for rewrite, errors and X-Accel-Redirect that lead to each other",
+			})
+			return
+		}
+		x.serveAgain(a)
+	}
+}
+
+// serveAgain serves another address, as GET unless the client asked for HEAD.
+func (x *exchange) serveAgain(a *again) {
+	x.out = x.out[:0]
+	r := x.ownRequest()
+	if a.roots != nil {
+		a.roots.serve(x, a)
+		return
+	}
+	if !a.sameRequest() {
+		if r.Method != http.MethodHead {
+			r.Method = http.MethodGet
+		}
+		r.Fields.Del("Content-Length")
+		r.Fields.Del("Content-Type")
+		r.ContentLength = 0
+		x.dropBody()
+	}
+	x.path, x.req.Query = a.path, a.query
+	if f := x.findRoute(true); f != nil {
+		x.failPlain(f)
+		return
+	}
+	x.route.action.serve(x)
+}
+
+// sameRequest reports that only the path is another: the request was rewritten.
+func (a *again) sameRequest() bool { return a.status == 0 && a.kept == nil }
+
+// accelKept are the fields of an answer with X-Accel-Redirect that its client gets
+// (nginx's, see reference).
+func accelKept(f wire.Fields) wire.Fields {
+	kept := wire.Fields{}
+	for _, field := range f {
+		if slices.ContainsFunc([]string{"Content-Type", "Set-Cookie", "Content-Disposition", "Cache-Control", "Expires", "Accept-Ranges"},
+			func(name string) bool { return wire.Same(name, field.Name) }) {
+			kept = append(kept, field)
+		}
+	}
+	return kept
+}
+
+// takeRedirect reports whether the app wants somebody else to answer: an address of
+// this site (X-Accel-Redirect), or a file (X-Sendfile).
+func (x *exchange) takeRedirect(roots *sendfile) (*again, *failure) {
+	if to, ok := x.out.Lookup("X-Accel-Redirect"); ok {
+		raw, query, _ := strings.Cut(to, "?")
+		path, err := routing.CanonicalPath(raw)
+		if err != nil {
+			return nil, &failure{
+				status: http.StatusNotFound, kind: "x_accel_redirect", err: err,
+				cause: "the app answered with an X-Accel-Redirect that is no path of this site: " + err.Error(), cure: "let it name a path such as /protected/file.pdf, percent-encoded",
+			}
+		}
+		return &again{path: path, query: query, kept: accelKept(x.out)}, nil
+	}
+	for _, name := range [...]string{"X-Sendfile", "X-Lighttpd-Send-File"} {
+		if file, ok := x.out.Lookup(name); ok && roots != nil {
+			return &again{file: file, roots: roots, kept: accelKept(x.out)}, nil
+		}
+	}
+	return nil, nil
+}

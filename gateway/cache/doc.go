@@ -1,0 +1,2 @@
+// Package cache is described when it is there.
+package cache

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+
+	"headgate/gateway/cache"
+	"headgate/gateway/coding"
+	"headgate/gateway/expression"
+	"headgate/gateway/wire"
+)
+
+// cached answers from the cache where it can, and keeps what it may.
+type cached struct {
+	next    action
+	policy  *cache.Policy
+	key     *expression.Program // nil: none
+	codings []string            // that the filter below may make of an answer
+}
+
+func (a *cached) serve(x *exchange) {
+	key := ""
+	if a.key != nil {
+		var err error
+		if key, err = a.key.String(x.view()); err != nil {
+			x.d.g.log.Debug("cache.key has no value, so the answer is not kept", "request", x.id, "err", err)
+			a.next.serve(x)
+			return
+		}
+	}
+	a.normalize(x)
+	r := cache.Request{
+		Request: x.r, Site: x.site.name, Scheme: x.scheme, Host: x.name, Path: x.path, Query: x.req.Query, Key: key,
+		Context: x.context,
+	}
+	answer := x.w
+	o := fetcher{a: a, x: x}
+	whole := x.d.g.cache.Serve(a.policy, &r, answer, &o)
+	x.w = answer
+	if x.again == nil && !whole {
+		x.cut = true
+		if x.edge.err != nil {
+			x.clientGone(x.edge.err)
+		}
+	}
+}
+
+// normalize makes clients that get the same coding ask for the same, so that they
+// share what is kept.
+func (a *cached) normalize(x *exchange) {
+	if len(a.codings) == 0 {
+		return
+	}
+	said, ok := x.r.Fields.Lookup("Accept-Encoding")
+	chosen := coding.Choose(x.r.Fields, a.codings...)
+	switch {
+	case !ok && chosen == "", said == chosen:
+	case chosen == "":
+		x.ownRequest().Fields.Del("Accept-Encoding")
+	default:
+		x.ownRequest().Fields.Set("Accept-Encoding", chosen)
+	}
+}
+
+// fetcher is the app as the cache sees it, for one request.
+type fetcher struct {
+	a     *cached
+	x     *exchange
+	aside bool // it is a request of the cache's own
+}
+
+// Fetch implements cache.Origin.
+func (o *fetcher) Fetch(ctx context.Context, fields wire.Fields, w wire.Answer) (whole bool) {
+	x := o.x
+	before, life := x.r.Fields, x.ctx
+	x.ownRequest().Fields = fields
+	x.w, x.ctx = w, ctx
+	if o.aside {
+		x.s = nowhere{ctx}
+		x.aside(o.a.next)
+	} else {
+		o.a.next.serve(x)
+	}
+	x.own.Fields, x.ctx = before, life
+	whole = !x.cut
+	x.cut = false
+	return whole
+}
+
+// Detached implements cache.Origin.
+func (o *fetcher) Detached() cache.Origin {
+	return &fetcher{a: o.a, x: o.x.detach(nil, nil), aside: true}
+}
