@@ -206,7 +206,7 @@ func respond(c *config.Respond) (action, error) {
 	if err != nil {
 		return nil, fmt.Errorf("respond.file: %w", err)
 	}
-	a.body = page.body
+	a.body, a.contentType = page.body, cmp.Or(c.Type, page.contentType)
 	return a, nil
 }
 
@@ -229,7 +229,7 @@ func (b *builder) filters(c *config.Route, r *route) (action, error) {
 			return nil, err
 		}
 	}
-	r.filters = f
+	r.filters, r.cors = f, f.CORS != nil && f.CORS.Enabled()
 	return a, nil
 }
 
@@ -238,7 +238,7 @@ func (b *builder) compress(c *config.Route, next action) (action, error) {
 	if o == nil || o.On == notation.Disabled || next == nil {
 		return next, nil
 	}
-	by, err := once(b, o, func() (*compress.Compressor, error) { return compress.New(*o) })
+	by, err := once(b, o, func() (*compress.Compressor, error) { return compress.NewShared(*o, &b.g.encoders) })
 	return &compressed{next: next, by: by}, wrong("compress", err)
 }
 
@@ -295,7 +295,7 @@ func (b *builder) rewrite(c *config.Route, next action) (action, error) {
 
 func (b *builder) requestHeaders(c *config.Route, next action) (action, error) {
 	set, err := b.headers(&c.Filters)
-	if o := c.Filters.Headers; err != nil || o == nil || !changes(o.Request) {
+	if err != nil || set == nil || !set.ChangesRequest() {
 		return next, err
 	}
 	return &saying{next: next, set: set}, nil
@@ -320,9 +320,6 @@ func (b *builder) headers(f *config.Filters) (*headers.Set, error) {
 		return set, wrong("headers", err)
 	})
 }
-
-// changes reports whether c changes anything.
-func changes(c headers.Changes) bool { return len(c.Remove)+len(c.Set)+len(c.Add) > 0 }
 
 func (b *builder) bodyTypes(c *config.Route, next action) (action, error) {
 	if len(c.Filters.BodyTypes) == 0 {
@@ -360,7 +357,7 @@ func (b *builder) clientCert(c *config.Route, next action) (action, error) {
 
 func (b *builder) basicAuth(c *config.Route, next action) (action, error) {
 	o := c.Filters.BasicAuth
-	if o == nil || o.File == "off" {
+	if o == nil || !o.Enabled() {
 		return next, nil
 	}
 	passwords, err := once(b, "passwords "+o.File, func() (*access.Passwords, error) {
@@ -368,7 +365,7 @@ func (b *builder) basicAuth(c *config.Route, next action) (action, error) {
 			b.g.log.Error("the passwords that were read last go on", "file", o.File, "err", err)
 		})
 	})
-	return &authenticated{next: next, passwords: passwords, realm: cmp.Or(o.Realm, "restricted")}, wrong("basic_auth", err)
+	return &authenticated{next: next, passwords: passwords, challenge: o.Challenge()}, wrong("basic_auth", err)
 }
 
 func (b *builder) preflight(c *config.Route, next action) (action, error) {
@@ -380,7 +377,7 @@ func (b *builder) preflight(c *config.Route, next action) (action, error) {
 }
 
 func (b *builder) cors(f *config.Filters) (*headers.Policy, error) {
-	if f.CORS == nil || len(f.CORS.Origins) == 0 {
+	if f.CORS == nil || !f.CORS.Enabled() {
 		return nil, nil
 	}
 	return once(b, f.CORS, func() (*headers.Policy, error) {
@@ -433,10 +430,8 @@ func (b *builder) answerHeaders(c *config.Route, next action) (action, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Headers == nil || !changes(f.Headers.Response) {
-		if cmp.Or(f.Security, headers.SecurityOff) == headers.SecurityOff {
-			set = nil
-		}
+	if set != nil && !set.ChangesResponse() {
+		set = nil
 	}
 	timing := f.Timing == notation.On
 	if set == nil && cors == nil && !timing {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"headgate/gateway/config"
+	"headgate/gateway/filter/headers"
 	"headgate/gateway/notation"
 	"headgate/gateway/wire"
 	"headgate/routing"
@@ -131,27 +132,28 @@ func filterNames(f *config.Filters) (out []string) {
 	if f == nil {
 		return nil
 	}
+	a := f.Active()
 	for _, is := range []struct {
 		name string
 		set  bool
 	}{
-		{"maintenance", f.Maintenance != nil},
-		{"access", f.Access != nil},
-		{"rate_limit", len(f.RateLimit) > 0},
-		{"in_flight", len(f.InFlight) > 0},
-		{"cors", f.CORS != nil},
-		{"basic_auth", f.BasicAuth != nil && f.BasicAuth.File != "off"},
-		{"client_cert", f.ClientCert == config.CertRequired},
-		{"cross_origin", f.CrossOrigin != nil && f.CrossOrigin.On != notation.Disabled},
-		{"forward_auth", f.ForwardAuth != nil && f.ForwardAuth.On != notation.Disabled},
-		{"body_types", len(f.BodyTypes) > 0},
-		{"headers", f.Headers != nil},
-		{"security", f.Security != "" && f.Security != "off"},
-		{"server_timing", f.Timing == notation.On},
-		{"bandwidth", f.Bandwidth != nil && f.Bandwidth.Rate > 0},
-		{"cache", f.Cache != nil && f.Cache.On != notation.Disabled},
-		{"compress", f.Compress != nil && f.Compress.On != notation.Disabled},
-		{"errors", len(f.Errors) > 0},
+		{"maintenance", a.Maintenance != nil},
+		{"access", a.Access != nil},
+		{"rate_limit", len(a.RateLimit) > 0},
+		{"in_flight", len(a.InFlight) > 0},
+		{"cors", a.CORS != nil},
+		{"basic_auth", a.BasicAuth != nil},
+		{"client_cert", a.ClientCert == config.CertRequired},
+		{"cross_origin", a.CrossOrigin != nil},
+		{"forward_auth", a.ForwardAuth != nil},
+		{"body_types", len(a.BodyTypes) > 0},
+		{"headers", a.Headers != nil},
+		{"security", a.Security != "" && a.Security != headers.SecurityOff},
+		{"server_timing", a.Timing == notation.On},
+		{"bandwidth", a.Bandwidth != nil},
+		{"cache", a.Cache != nil},
+		{"compress", a.Compress != nil},
+		{"errors", len(a.Errors) > 0},
 	} {
 		if is.set {
 			out = append(out, is.name)

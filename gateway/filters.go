@@ -101,7 +101,7 @@ func (a *preflight) serve(x *exchange) {
 type authenticated struct {
 	next      action
 	passwords *access.Passwords
-	realm     string
+	challenge string // of WWW-Authenticate
 }
 
 func (a *authenticated) serve(x *exchange) {
@@ -112,7 +112,7 @@ func (a *authenticated) serve(x *exchange) {
 			cause = "a name and a password are needed"
 		}
 		x.refuse(http.StatusUnauthorized, "basic_auth", cause, "",
-			wire.Field{Name: "WWW-Authenticate", Value: "Basic realm=" + strconv.Quote(a.realm) + `, charset="UTF-8"`})
+			wire.Field{Name: "WWW-Authenticate", Value: a.challenge})
 		return
 	}
 	x.user = user

@@ -14,6 +14,7 @@ import (
 	"headgate/gateway/accesslog"
 	"headgate/gateway/cache"
 	"headgate/gateway/config"
+	"headgate/gateway/filter/compress"
 	"headgate/gateway/filter/limit"
 	"headgate/gateway/relay"
 	"headgate/gateway/socket"
@@ -71,6 +72,7 @@ type Gateway struct {
 	rates      limit.Setup // what rates are counted with
 	background *background
 	switches   switches // of maintenance
+	encoders   compress.Encoders
 	failures   failureLog
 	tunnels    tunnels
 	waits      waits        // for slots

@@ -64,6 +64,7 @@ type route struct {
 	action   action
 	when     *expression.Program // its condition; nil: none
 	internal bool                // not for clients
+	cors     bool                // preflights are answered
 	filters  *config.Filters     // for explain
 
 	maintenance *maintenance // nil: there is none

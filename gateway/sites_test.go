@@ -458,3 +458,22 @@ func TestCacheAndCompression(t *testing.T) {
 		}
 	})
 }
+
+// TestPreflightOfARouteOfOtherMethods: a preflight asks about the method that follows.
+func TestPreflightOfARouteOfOtherMethods(t *testing.T) {
+	t.Parallel()
+	conf := siteConf(scripted(t, nil), "", `{path: /api/, method: PUT, cors: {origins: ["https://app.example.com"]}, pool: app}, {path: /own/, method: PUT, pool: app}`)
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		ask := func(path, method string) *gatewaytest.Response {
+			return c.Do(c.Request("OPTIONS", path, nil, "Origin: https://app.example.com", "Access-Control-Request-Method: "+method))
+		}
+		if got := ask("/api/x", "PUT"); got.Code != 204 || got.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
+			t.Errorf("got %d %v", got.Code, got.Header)
+		}
+		for _, row := range [][2]string{{"/api/x", "DELETE"}, {"/api/x", ""}, {"/own/x", "PUT"}} {
+			if got := ask(row[0], row[1]); got.Code != 405 {
+				t.Errorf("%s of %s: got %d, want 405", row[1], row[0], got.Code)
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package routing
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +63,7 @@ func newCompiler[S, R any](p patterns, c *compiled[S, R]) *compiler[S, R] {
 
 func (m *compiler[S, R]) all(routes []Route[R]) []*RouteError {
 	m.list(nil, routes)
+	m.c.rules, m.c.routes = slices.Clone(m.c.rules), slices.Clone(m.c.routes) // no larger than they are
 	if len(m.errs) == 0 && len(m.c.rules) > few {
 		m.c.index = newIndex(m.c.rules)
 	}

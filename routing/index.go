@@ -2,7 +2,6 @@ package routing
 
 import (
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -10,52 +9,68 @@ import (
 // more than to look into an index.
 const few = 8
 
-// index finds those of many rules that a path may match, in their order. Exact
-// paths are looked up in a map. All other rules hang on nodes by what paths that
-// they match begin with: the nodes that a path begins with are a chain, from the
-// longest to the empty one.
+// index finds those of many rules that a path may match, in their order. Rules
+// hang on nodes by what all paths that they match begin with; the nodes that a path
+// begins with are a chain, from the longest to the empty one. All is kept close
+// together: a table of many sites is rarely in the cache of the processor.
 type index struct {
-	exact map[string][]int32
-	nodes []node // sorted by text; the first has none
+	nodes   []node // sorted by text; the first has none
+	numbers []int32
 }
 
-// node is a text that rules want a path to begin with.
+// node is a text that rules want a path to begin with. Their numbers are in order,
+// by what must follow the text.
 type node struct {
-	text     string
-	shorter  int32   // the longest node that text begins with; -1: none
-	segments []int32 // rules that want the text to end at a segment boundary
-	any      []int32 // the others
+	text    string
+	shorter int32 // the longest node that text begins with; -1: none
+	any     int32 // numbers[any:segment]: anything
+	segment int32 // numbers[segment:whole]: the end of a segment
+	whole   int32 // numbers[whole:end]: nothing, for exact paths
+	end     int32
 }
 
+// newIndex makes an index of rules, whose texts it moves together.
 func newIndex(rules []rule) *index {
-	x := &index{exact: make(map[string][]int32)}
-	nodes := map[string]*node{"": {}}
+	by := map[string]*[3][]int32{"": {}}
 	for i := range rules {
 		if rules[i].none {
 			continue
 		}
-		text, kind := rules[i].narrowest()
-		if kind == matchExact {
-			x.exact[text] = append(x.exact[text], int32(i))
-			continue
+		text, follows := rules[i].narrowest()
+		if by[text] == nil {
+			by[text] = new([3][]int32)
 		}
-		n := nodes[text]
-		if n == nil {
-			n = &node{text: text}
-			nodes[text] = n
-		}
-		if kind == matchPrefix {
-			n.segments = append(n.segments, int32(i))
-		} else {
-			n.any = append(n.any, int32(i))
+		by[text][follows] = append(by[text][follows], int32(i))
+	}
+	texts := make([]string, 0, len(by))
+	for text := range by {
+		texts = append(texts, text)
+	}
+	slices.Sort(texts)
+	together := strings.Join(texts, "")
+	x := &index{nodes: make([]node, len(texts)), numbers: make([]int32, 0, len(rules))}
+	for i, text := range texts {
+		text, together = together[:len(text)], together[len(text):]
+		x.nodes[i] = x.node(text, by[text])
+		for _, n := range x.numbers[x.nodes[i].any:] {
+			if at := &rules[n].at; at.prefix == text {
+				at.prefix = text // the same, elsewhere
+			}
 		}
 	}
-	for _, n := range nodes {
-		x.nodes = append(x.nodes, *n)
-	}
-	slices.SortFunc(x.nodes, func(a, b node) int { return strings.Compare(a.text, b.text) })
 	x.link()
 	return x
+}
+
+func (x *index) node(text string, by *[3][]int32) node {
+	n := node{text: text, any: int32(len(x.numbers))}
+	x.numbers = append(x.numbers, by[followsAny]...)
+	n.segment = int32(len(x.numbers))
+	x.numbers = append(x.numbers, by[followsSegment]...)
+	n.whole = int32(len(x.numbers))
+	x.numbers = append(x.numbers, by[followsNothing]...)
+	n.end = int32(len(x.numbers))
+	return n
 }
 
 // link finds the next shorter one of each node: it is the last before it that its
@@ -71,9 +86,16 @@ func (x *index) link() {
 	}
 }
 
-// narrowest returns the text by which the fewest paths come to r, and what it is:
-// an exact path, a prefix at a segment boundary, or any beginning (matchAll).
-func (r *rule) narrowest() (text string, kind matchKind) {
+// What must follow a text in the path.
+const (
+	followsAny = iota
+	followsSegment
+	followsNothing
+)
+
+// narrowest returns the text by which the fewest paths come to r, and what must
+// follow it.
+func (r *rule) narrowest() (text string, follows int) {
 	for i := range len(r.also) + 1 {
 		m := &r.at
 		if i < len(r.also) {
@@ -81,42 +103,48 @@ func (r *rule) narrowest() (text string, kind matchKind) {
 		}
 		switch {
 		case m.kind == matchExact:
-			return m.prefix, matchExact
+			return m.prefix, followsNothing
 		case m.kind == matchRegexp && len(m.prefix) > len(text):
-			text, kind = m.prefix, matchAll
+			text, follows = m.prefix, followsAny
 		case (m.kind == matchPrefix || m.kind == matchMount) && len(m.prefix) >= len(text):
-			text, kind = m.prefix, matchPrefix
+			text, follows = m.prefix, followsSegment
 		}
 	}
-	return text, kind
+	return text, follows
 }
 
-// chain is where to find the rules that a path may match.
-type chain struct {
-	exact   []int32
-	longest int32 // node
-}
-
-func (x *index) chain(path string) chain {
-	// Of all nodes that are not behind the path, the last has the longest that the
-	// path begins with on its way: all between the two begin with that one, too.
-	at := int32(sort.Search(len(x.nodes), func(i int) bool { return x.nodes[i].text > path })) - 1
+// longest returns the longest node that path begins with. Of all that do not come
+// behind the path, the last is on the way to it: all between the two begin with it.
+func (x *index) longest(path string) int32 {
+	low, high := 0, len(x.nodes) // nodes[low] is not behind the path, nodes[high] is
+	for high-low > 1 {
+		if middle := (low + high) / 2; x.nodes[middle].text > path {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	at := int32(low)
 	for common := commonLength(path, x.nodes[at].text); len(x.nodes[at].text) > common; {
 		at = x.nodes[at].shorter
 	}
-	return chain{exact: x.exact[path], longest: at}
+	return at
 }
 
-// after returns the next rule of a chain behind the one with the number last; -1:
-// there is none.
-func (x *index) after(c chain, path string, last int32) int32 {
-	best := next(c.exact, last, -1)
-	for i := c.longest; i >= 0; i = x.nodes[i].shorter {
+// after returns the next rule behind the one with the number last, on the chain
+// that begins with the node longest; -1: there is none.
+func (x *index) after(longest int32, path string, last int32) int32 {
+	best := int32(-1)
+	for i := longest; i >= 0; {
 		n := &x.nodes[i]
-		best = next(n.any, last, best)
-		if len(n.segments) > 0 && hasSegments(path, n.text) {
-			best = next(n.segments, last, best)
+		best = next(x.numbers[n.any:n.segment], last, best)
+		if n.segment < n.whole && hasSegments(path, n.text) {
+			best = next(x.numbers[n.segment:n.whole], last, best)
 		}
+		if len(path) == len(n.text) {
+			best = next(x.numbers[n.whole:n.end], last, best)
+		}
+		i = n.shorter
 	}
 	return best
 }

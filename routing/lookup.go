@@ -55,12 +55,12 @@ func (t *Table[S, R]) Lookup(r Request, holds func(R) bool) Match[S, R] {
 	if c == nil {
 		return Match[S, R]{}
 	}
-	q := query[R]{path: r.Path, method: r.Method, bit: methodBit(r.Method), holds: holds}
+	q := query{path: r.Path, method: r.Method, bit: methodBit(r.Method)}
 	if c.index != nil {
-		q.chain = c.index.chain(r.Path)
+		q.longest = c.index.longest(r.Path)
 	}
 	m := Match[S, R]{Site: c.value, Found: NoRoute}
-	i, blocked := c.find(&q)
+	i, blocked := c.find(&q, holds)
 	switch {
 	case i >= 0:
 		u := &c.rules[i]
@@ -68,7 +68,7 @@ func (t *Table[S, R]) Lookup(r Request, holds func(R) bool) Match[S, R] {
 		m.ScriptName, m.PathInfo, m.Prefix = r.Path[:u.script], r.Path[u.script:], r.Path[:u.prefix]
 		m.captures = Captures{re: u.captures, path: r.Path}
 	case blocked:
-		if allow := c.allow(&q); !allow.none() {
+		if allow := c.allow(&q, holds); !allow.none() {
 			m.Found, m.allow = NoMethod, allow.names()
 		}
 	}
@@ -98,12 +98,12 @@ func (t *Table[S, R]) site(host string) *compiled[S, R] {
 	return t.other
 }
 
-// query is a look-up within one site.
-type query[R any] struct {
+// query is a look-up within one site. It does not hold the function that is asked
+// for conditions: that would put it on the heap, with the path.
+type query struct {
 	path, method string
 	bit          uint16 // of the method
-	holds        func(R) bool
-	chain        chain
+	longest      int32  // node of the index
 
 	// The last condition that was asked at each depth of nesting, its number plus
 	// one, and the answer. All that is nested in a route is tried in one go, so that
@@ -113,9 +113,9 @@ type query[R any] struct {
 }
 
 // after returns the number of the next rule behind last that may match; -1: none.
-func (c *compiled[S, R]) after(q *query[R], last int32) int32 {
+func (c *compiled[S, R]) after(q *query, last int32) int32 {
 	if c.index != nil {
-		return c.index.after(q.chain, q.path, last)
+		return c.index.after(q.longest, q.path, last)
 	}
 	for last++; int(last) < len(c.rules); last++ {
 		if !c.rules[last].none {
@@ -127,7 +127,7 @@ func (c *compiled[S, R]) after(q *query[R], last int32) int32 {
 
 // find returns the number of the first rule that matches, or -1, and then whether
 // there may be one for another method.
-func (c *compiled[S, R]) find(q *query[R]) (number int32, blocked bool) {
+func (c *compiled[S, R]) find(q *query, holds func(R) bool) (number int32, blocked bool) {
 	for i := c.after(q, -1); i >= 0; i = c.after(q, i) {
 		u := &c.rules[i]
 		takes := u.methods.has(q.bit, q.method)
@@ -136,7 +136,7 @@ func (c *compiled[S, R]) find(q *query[R]) (number int32, blocked bool) {
 		}
 		if !takes {
 			blocked = true
-		} else if c.hold(q, i) {
+		} else if c.hold(q, i, holds) {
 			return i, false
 		}
 	}
@@ -144,10 +144,10 @@ func (c *compiled[S, R]) find(q *query[R]) (number int32, blocked bool) {
 }
 
 // allow returns the methods of the rules that the method alone does not match.
-func (c *compiled[S, R]) allow(q *query[R]) methodSet {
+func (c *compiled[S, R]) allow(q *query, holds func(R) bool) methodSet {
 	all := methodSet{some: true}
 	for i := c.after(q, -1); i >= 0; i = c.after(q, i) {
-		if u := &c.rules[i]; !u.methods.has(q.bit, q.method) && u.match(q.path) && c.hold(q, i) {
+		if u := &c.rules[i]; !u.methods.has(q.bit, q.method) && u.match(q.path) && c.hold(q, i, holds) {
 			all.add(&u.methods)
 		}
 	}
@@ -155,19 +155,19 @@ func (c *compiled[S, R]) allow(q *query[R]) methodSet {
 }
 
 // hold reports whether the conditions of a rule and of those it is nested in hold.
-func (c *compiled[S, R]) hold(q *query[R], i int32) bool {
+func (c *compiled[S, R]) hold(q *query, i int32, holds func(R) bool) bool {
 	u := &c.rules[i]
-	if !u.conditional || q.holds == nil {
+	if !u.conditional || holds == nil {
 		return true
 	}
-	if u.outer >= 0 && !c.hold(q, u.outer) {
+	if u.outer >= 0 && !c.hold(q, u.outer, holds) {
 		return false
 	}
 	if !u.condition {
 		return true
 	}
 	if q.asked[u.depth] != i+1 {
-		q.asked[u.depth], q.held[u.depth] = i+1, q.holds(c.routes[i])
+		q.asked[u.depth], q.held[u.depth] = i+1, holds(c.routes[i])
 	}
 	return q.held[u.depth]
 }

@@ -10,13 +10,14 @@ import (
 // that it is nested in ask for.
 type rule struct {
 	at       matcher        // its own path or mount, or that of the outer route
+	methods  methodSet      // that all of them take
 	also     []matcher      // those of outer routes that at does not imply
 	captures *regexp.Regexp // the innermost of all
-	methods  methodSet      // that all of them take
-	outer    int32          // its number; -1: none
-	script   int32          // bytes of the path that are SCRIPT_NAME
-	prefix   int32          // bytes of the path that the innermost prefix or mount is
-	depth    uint8          // how many routes it is nested in
+
+	outer  int32 // its number; -1: none
+	script int32 // bytes of the path that are SCRIPT_NAME
+	prefix int32 // bytes of the path that the innermost prefix or mount is
+	depth  uint8 // how many routes it is nested in
 
 	none        bool // only routes nested in it can match
 	condition   bool // it has one

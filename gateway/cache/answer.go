@@ -88,7 +88,7 @@ func (f *flight) begin(j *judged, fields wire.Fields, length int64) refusal {
 	f.head, f.vary, f.body = h, vary, b
 	f.fwd.stored = true
 	if f.v != nil {
-		f.reader = b.reader(f.v.r.Context)
+		f.reader = b.reader(f.v.ctx)
 		f.extra = apartOf(j, fields)
 	}
 	if f.v != nil {
@@ -130,8 +130,12 @@ func (f *flight) Write(p []byte) (int, error) {
 			f.copyOut() // more is to come: the client has not to wait for that
 		}
 		err := f.body.write(f.ctx, p)
-		if f.body.why != admitted {
+		if why := f.body.why; why != admitted && !f.dropped {
+			f.dropped = true
 			f.seal()
+			if why == refusedSize {
+				f.s.passes.set(f.hash.key, time.Now())
+			}
 		}
 		if err != nil {
 			return 0, err

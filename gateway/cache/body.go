@@ -131,19 +131,21 @@ func (b *body) keepInFile(p []byte) refusal {
 
 // spill moves what has come so far into a file.
 func (b *body) spill() error {
-	if !b.s.reserveDisk(max(b.size, b.length)) {
+	room := max(b.size, b.length)
+	if !b.s.reserveDisk(room) {
 		return errDiskFull
 	}
-	b.diskHeld = max(b.size, b.length)
 	f, err := b.dir.create()
+	if err == nil {
+		if _, err = f.WriteAt(b.buf, 0); err != nil {
+			b.dir.discard(f)
+		}
+	}
 	if err != nil {
+		b.s.diskFilling.Add(-room)
 		return err
 	}
-	if _, err := f.WriteAt(b.buf, 0); err != nil {
-		b.dir.discard(f)
-		b.s.diskFilling.Add(-b.diskHeld)
-		return err
-	}
+	b.diskHeld = room
 	b.sum = crc32.Checksum(b.buf, castagnoli())
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -215,7 +217,6 @@ func (b *body) end(whole bool) {
 	defer b.mu.Unlock()
 	b.over, b.whole = true, whole
 	b.wakeLocked()
-	b.settleLocked()
 }
 
 // adopt says that an entry has what was kept: the bytes, or the file that has its
@@ -230,25 +231,27 @@ func (b *body) adopt() {
 // done says that the writer needs the body no more.
 func (b *body) done() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.writing = false
-	b.settleLocked()
+	b.unlock()
 }
 
-// settleLocked gives everything back once nobody needs it any more.
-func (b *body) settleLocked() {
+// unlock is the end of what may have been the last use: it gives back what nobody
+// needs any more.
+func (b *body) unlock() {
 	if b.writing || len(b.readers) > 0 {
+		b.mu.Unlock()
 		return
 	}
 	b.releaseLocked()
-	if b.file == nil {
-		return
-	}
-	if b.adopted {
-		b.file.Close() // it was only read from
-	} else {
-		b.dir.discard(b.file)
+	f, adopted := b.file, b.adopted
+	b.file = nil
+	b.mu.Unlock()
+	switch {
+	case f == nil:
+	case adopted:
+		f.Close() // the entry opens it by its name
+	default:
+		b.dir.discard(f)
 		b.s.diskFilling.Add(-b.diskHeld)
 	}
-	b.file = nil
 }

@@ -52,6 +52,7 @@ type flight struct {
 	body    *body
 	times   exchangeTimes
 	reader  *reader        // of v
+	dropped bool           // the body is not kept any more
 	copied  chan delivered // set when another goroutine gives v its answer
 
 	mu       sync.Mutex // guards the fields below
@@ -173,8 +174,8 @@ func (f *flight) await(v *visit) (o outcome, gone bool) {
 	t := time.NewTimer(v.p.lock)
 	defer t.Stop()
 	var done <-chan struct{}
-	if v.r.Context != nil {
-		done = v.r.Context().Done()
+	if ctx := v.client(); ctx != nil {
+		done = ctx.Done()
 	}
 	select {
 	case <-f.decided:

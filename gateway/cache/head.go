@@ -57,7 +57,7 @@ type exchangeTimes struct{ asked, came time.Time }
 func judge(status int, f wire.Fields, t exchangeTimes) judged {
 	j := judged{control: "Cache-Control"}
 	j.Status = status
-	if f.Has("CDN-Cache-Control") { // RFC 9213: the more special one counts
+	if trim(f.Get("CDN-Cache-Control")) != "" { // RFC 9213: the more special one counts
 		j.control = "CDN-Cache-Control"
 	}
 	j.d = parseDirectives(f, j.control)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"headgate/gateway/cache"
-	"headgate/gateway/notation"
 	"headgate/gateway/wire"
 )
 
@@ -54,7 +53,6 @@ func (p *app) last() wire.Request {
 type way struct {
 	app *app
 	r   wire.Request
-	ctx context.Context
 }
 
 func (w *way) Detached() cache.Origin { return &way{app: w.app, r: w.r} }
@@ -62,6 +60,9 @@ func (w *way) Detached() cache.Origin { return &way{app: w.app, r: w.r} }
 func (w *way) Fetch(ctx context.Context, f wire.Fields, a wire.Answer) (whole bool) {
 	r := w.r
 	r.Fields = slices.Clone(f)
+	for i := range f { // a filter may change them
+		f[i] = wire.Field{Name: "X-Changed", Value: "yes"}
+	}
 	p := w.app
 	p.mu.Lock()
 	p.asked = append(p.asked, r)
@@ -222,8 +223,6 @@ func request(method, url string, lines ...string) *cache.Request {
 
 func (f *front) get(url string, lines ...string) *got { return f.do(request("GET", url, lines...)) }
 
-func (f *front) head(url string, lines ...string) *got { return f.do(request("HEAD", url, lines...)) }
-
 func (f *front) do(r *cache.Request) *got {
 	g := &got{}
 	f.doTo(r, g)
@@ -268,8 +267,6 @@ func (f *front) run() (stop func()) {
 func date(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
 const kib = 1 << 10
-
-var _ = notation.KiB
 
 // sleep waits for d, or the end of the fetch.
 func sleep(d time.Duration) func(context.Context) {

@@ -3,6 +3,7 @@ package cache
 import (
 	"hash/maphash"
 	"math/bits"
+	"strings"
 )
 
 // key is what a request must have in common with the one that fetched an answer,
@@ -14,6 +15,13 @@ type key struct {
 
 func keyOf(p *Policy, r *Request) key {
 	return key{r.Site, r.Scheme, r.Host, r.Path, selected(r.Query, p.query), r.Key}
+}
+
+// clone returns k with texts of its own.
+func (k key) clone() key {
+	return key{
+		strings.Clone(k.Site), strings.Clone(k.Scheme), strings.Clone(k.Host), strings.Clone(k.Path), strings.Clone(k.Query), strings.Clone(k.Text),
+	}
 }
 
 // hashes are those of a key, and of its URI alone.

@@ -18,9 +18,10 @@ func (v *visit) lead(f *flight, e *entry, why reason) (whole bool) {
 	f.take(e, v.sheltered)
 	ctx := f.begins(context.Background())
 	stop := func() bool { return true }
-	if v.r.Context != nil {
-		stop = context.AfterFunc(v.r.Context(), f.leave)
+	if client := v.client(); client != nil {
+		stop = context.AfterFunc(client, f.leave)
 	}
+	v.own()
 	landed := false
 	defer func() {
 		if stop() {
@@ -35,6 +36,13 @@ func (v *visit) lead(f *flight, e *entry, why reason) (whole bool) {
 	whole = f.land(got)
 	landed = true
 	return whole
+}
+
+// own makes the request that of v: the caller's may change while it is fetched.
+func (v *visit) own() {
+	r, wired := *v.r, *v.r.Request
+	r.Request = &wired
+	v.r = &r
 }
 
 // take makes e what is asked about, and what is given if the app fails.
@@ -53,10 +61,10 @@ func (f *flight) take(e *entry, sheltered func(*entry) bool) {
 
 // requestFields returns the header with which the app is asked: for the whole
 // answer, if what is kept has changed (RFC 9111, 4.3.1). A request whose answers are
-// known not to be kept goes as it is.
+// known not to be kept goes as it is. The caller may change what it gets.
 func (f *flight) requestFields() wire.Fields {
 	if !f.q.conditional && !f.q.ranges && !f.validating || f.stale == nil && f.s.passes.has(f.hash.key, f.began) {
-		return f.header
+		return slices.Clone(f.header)
 	}
 	g := make(wire.Fields, 0, len(f.header)+2)
 	for _, field := range f.header {
@@ -181,7 +189,7 @@ func (f *flight) complete(whole bool) *entry {
 		return nil
 	}
 	e := &entry{vary: f.vary, size: b.size}
-	e.res = &resource{key: f.key, names: f.p.query}
+	e.res = &resource{key: f.key.clone(), names: f.p.query}
 	w := f.p.windows(&f.head.facts)
 	e.until = f.head.Born.Add(f.p.lifetime(&f.head.facts, &f.q) + max(w.fetched, w.onError))
 	e.head.Store(f.head)

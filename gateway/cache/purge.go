@@ -158,12 +158,18 @@ func (t *target) hits(k *key, names, tags []string) bool {
 		return true
 	case t.tag != "":
 		return slices.Contains(tags, t.tag)
-	case t.scheme != "" && t.scheme != k.Scheme, t.host != "" && t.host != plainHost(k.Scheme, k.Host):
+	case !t.covers(k.Path), t.scheme != "" && t.scheme != k.Scheme, t.host != "" && t.host != plainHost(k.Scheme, k.Host):
 		return false
-	case t.prefix:
-		return k.Path == t.path || strings.HasPrefix(k.Path, t.path) && (strings.HasSuffix(t.path, "/") || k.Path[len(t.path)] == '/')
 	}
-	return k.Path == t.path && (k.Query == t.query || k.Query == selected(t.query, names))
+	return t.prefix || k.Query == t.query || k.Query == selected(t.query, names)
+}
+
+// covers reports whether the purge is about a path.
+func (t *target) covers(path string) bool {
+	if !t.prefix || path == t.path {
+		return path == t.path
+	}
+	return strings.HasPrefix(path, t.path) && (strings.HasSuffix(t.path, "/") || path[len(t.path)] == '/')
 }
 
 // maxPurges bounds what is remembered while the directory is loaded.

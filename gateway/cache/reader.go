@@ -18,17 +18,17 @@ type content interface {
 // reader reads a body that may still be coming. One goroutine uses it.
 type reader struct {
 	b   *body
-	ctx func() context.Context // of the client; nil: it never ends
+	ctx context.Context // of the client; nil: it never ends
 
 	off int64 // guarded by b.mu: what is before it is not needed
 }
 
 // reader returns one that begins at the beginning, nil when that is gone. It has to
 // be closed.
-func (b *body) reader(ctx func() context.Context) *reader {
+func (b *body) reader(ctx context.Context) *reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.base > b.inFile || !b.writing && len(b.readers) == 0 {
+	if b.base > b.inFile || b.inFile > 0 && b.file == nil { // dropped, or given to its entry
 		return nil
 	}
 	r := &reader{b: b, ctx: ctx}
@@ -39,13 +39,9 @@ func (b *body) reader(ctx func() context.Context) *reader {
 func (r *reader) close() {
 	b := r.b
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.readers[r]; !ok {
-		return
-	}
 	delete(b.readers, r)
 	b.spaceLocked()
-	b.settleLocked()
+	b.unlock()
 }
 
 func (b *body) spaceLocked() {
@@ -134,7 +130,7 @@ func (b *body) pieceLocked(off int64) piece {
 }
 
 // wait waits for c, and reports whether it came before the client went.
-func wait(c <-chan struct{}, ctx func() context.Context) bool {
+func wait(c <-chan struct{}, ctx context.Context) bool {
 	if ctx == nil {
 		<-c
 		return true
@@ -142,7 +138,7 @@ func wait(c <-chan struct{}, ctx func() context.Context) bool {
 	select {
 	case <-c:
 		return true
-	case <-ctx().Done():
+	case <-ctx.Done():
 		return false
 	}
 }

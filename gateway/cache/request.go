@@ -12,14 +12,14 @@ type Request struct {
 	*wire.Request
 	Site   string // name of the site; purges may be for one
 	Scheme string // of the client's connection: http or https
-	Host   string // as the app will see it
+	Host   string // as the app sees it, with its port: apps write it into their pages
 	Path   string // canonical
 	Query  string // as it was sent, without the question mark
 	Key    string // the text of Options.Key
 
 	// Context returns the context of the client: it ends when the client has
-	// gone. It is called only by requests that wait for something. nil: it never
-	// ends.
+	// gone. It is called at most once, by the goroutine of Serve and before Fetch,
+	// and only for requests that wait for something. nil: it never ends.
 	Context func() context.Context
 
 	// Trace is told what became of the request, once, before the answer begins:
@@ -33,8 +33,7 @@ type Origin interface {
 	// Fetch gives the request to the app, with fields in place of its header,
 	// and the app's answer to a. It returns when that is over; whole is false
 	// when the answer was cut or did not come. ctx ends when nobody wants the
-	// answer any more. fields belongs to the cache and is valid until Fetch has
-	// returned. Fetch is called at most once, by the goroutine of Serve; while it
+	// answer any more. fields is for Fetch alone. Fetch is called at most once, by the goroutine of Serve; while it
 	// runs, another goroutine may write to the answer that Serve was given.
 	Fetch(ctx context.Context, fields wire.Fields, a wire.Answer) (whole bool)
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"headgate/gateway/wire"
@@ -78,6 +79,7 @@ type visit struct {
 	o    Origin
 	key  key
 	hash hashes
+	ctx  context.Context // of the client, once it was asked for; or nil
 }
 
 func (v *visit) trace(status string) {
@@ -260,14 +262,19 @@ func (v *visit) unsatisfied() bool {
 func (v *visit) pass(why reason, e *entry) bool {
 	v.s.counts.bypassed.Add(1)
 	v.trace("bypass")
-	return v.o.Fetch(v.context(), v.r.Fields, &passing{v: v, why: why, e: e})
+	ctx := v.client()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return v.o.Fetch(ctx, slices.Clone(v.r.Fields), &passing{v: v, why: why, e: e})
 }
 
-func (v *visit) context() context.Context {
-	if v.r.Context == nil {
-		return context.Background()
+// client returns the context of the client, nil if it has none.
+func (v *visit) client() context.Context {
+	if v.ctx == nil && v.r.Context != nil {
+		v.ctx = v.r.Context()
 	}
-	return v.r.Context()
+	return v.ctx
 }
 
 // follow waits for what another request fetches.
@@ -283,8 +290,12 @@ func (v *visit) follow(f *flight, why reason, round int) (whole, done bool) {
 			return false, false // it is in the store
 		}
 	case outcomeStoring:
-		if whole, done := v.share(f, why); done {
+		whole, c := v.share(f, why)
+		if c == useNow {
 			return whole, true
+		}
+		if c == useNever && round < maxRounds-1 {
+			return false, false // another variant is
 		}
 	case outcomeFailed:
 		if e := f.stale; e != nil && v.sheltered(e) {
@@ -306,21 +317,25 @@ func (v *visit) leadAlone(why reason) (whole, done bool) {
 	return v.lead(f, e, why), true
 }
 
-// share gives the client what comes, if it is for it and still fresh.
-func (v *visit) share(f *flight, why reason) (whole, done bool) {
+// share gives the client what comes, if it is for it (else useNever) and still fresh
+// (else useValidate).
+func (v *visit) share(f *flight, why reason) (whole bool, c use) {
 	now := time.Now()
-	if !matches(f.vary, v.r.Fields) || !v.p.permits(&f.head.facts, &v.q) || v.p.left(&f.head.facts, &v.q, now) <= 0 {
-		return false, false
+	if !matches(f.vary, v.r.Fields) {
+		return false, useNever
 	}
-	r := f.body.reader(v.r.Context)
-	if r == nil {
-		return false, false
+	if !v.p.permits(&f.head.facts, &v.q) || v.p.left(&f.head.facts, &v.q, now) <= 0 {
+		return false, useValidate
+	}
+	r := f.body.reader(v.client())
+	if r == nil { // it is in the store, or too large for it
+		return false, useNever
 	}
 	defer r.close()
 	v.s.counts.collapsed.Add(1)
 	v.trace("collapsed")
 	fields := f.head.with(now, forwarded{why: why, collapsed: true}.String())
-	return deliver(v.a, v.r, &v.q, f.head, fields, f.body.length, r), true
+	return deliver(v.a, v.r, &v.q, f.head, fields, f.body.length, r), useNow
 }
 
 // with returns the header of h with its age, extra fields and a Cache-Status.

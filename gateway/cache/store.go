@@ -25,7 +25,6 @@ type Store struct {
 	seed   maphash.Seed
 	index  *index
 	bounds atomic.Pointer[bounds]
-	dates  wire.Dates
 	counts counts
 	passes passes
 	ill    atomic.Bool // the disk has failed, and that is logged

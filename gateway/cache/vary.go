@@ -29,7 +29,7 @@ func varyOf(f, request wire.Fields) (vary []varied, ok bool) {
 			case name == "*", len(vary) == maxVaried:
 				return nil, false
 			case name != "" && !slices.ContainsFunc(vary, func(v varied) bool { return wire.Same(v.Name, name) }):
-				vary = append(vary, variedBy(strings.Clone(name), request))
+				vary = append(vary, variedBy(name, request).clone())
 			}
 		}
 	}
@@ -37,9 +37,16 @@ func varyOf(f, request wire.Fields) (vary []varied, ok bool) {
 }
 
 func variedBy(name string, request wire.Fields) varied {
-	v := varied{Name: name, Absent: true}
+	v := varied{Name: name}
 	v.Value, v.Absent = normalized(name, request)
 	v.Raw, _ = request.Only(name)
+	return v
+}
+
+// clone returns v with texts of its own, so that an entry does not keep those of a
+// whole request.
+func (v varied) clone() varied {
+	v.Name, v.Value, v.Raw = strings.Clone(v.Name), strings.Clone(v.Value), strings.Clone(v.Raw)
 	return v
 }
 

@@ -64,12 +64,12 @@ func (t *Route) takers() []string {
 }
 
 // takesAllOf reports whether t takes every request of o that the pattern of t
-// matches.
+// matches. One that is internal does: clients get 404.
 func (t *Route) takesAllOf(o *Route) bool {
 	if !t.acts() && t.Rewrite == nil { // only the routes in it take something
 		return false
 	}
-	if t.Internal && !o.Internal || t.When != "" && t.When != o.When {
+	if t.When != "" && t.When != o.When {
 		return false
 	}
 	if len(t.Method) == 0 {

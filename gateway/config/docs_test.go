@@ -119,7 +119,12 @@ func completed(part string) string {
 	indent := func(text, by string) string {
 		return by + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+by) + "\n"
 	}
-	sites := func(text string) string { return "sites:\n  - hosts: [shop.example.com]\n" + text }
+	sites := func(text string) string {
+		if slices.Contains(keys, "hosts") {
+			return "sites:\n  -\n" + text
+		}
+		return "sites:\n  - hosts: [shop.example.com]\n" + text
+	}
 	switch {
 	case strings.HasPrefix(part, "- "):
 		return whole(sites("    routes:\n" + indent(part, "      ")))

@@ -212,6 +212,7 @@ func TestWarningsOfSites(t *testing.T) {
 		"routes: [{path: /a, pool: web, when: now.getHours() == 3}, {path: /a, when: now.getHours() == 3, pool: api}]": "route 2 is never reached",
 		"routes: [{path: /x/, routes: [{path: /x/y, pool: web}, {path: /x/y, pool: api}]}, {pool: web}]":               "route 1: route 2 is never reached",
 		"routes: [{path: /x?a=b, pool: web}]":                                                                          `write when: request.query["name"] == "value"`,
+		"routes: [{path: /a/, internal: true, pool: web}, {path: /a/, pool: api}]":                                     "route 2 is never reached",
 		"routes: [{pool: web}, {path: /x, internal: true, pool: api}]":                                                 "route 2 is never reached: route 1 takes everything",
 	} {
 		c := parse(t, site(text))
@@ -225,7 +226,6 @@ func TestNoWarningsOfSites(t *testing.T) {
 	for _, text := range []string{
 		"routes: [{path: /a, pool: web, method: GET}, {path: /a, method: POST, pool: api}]",
 		"routes: [{path: /a, pool: web, when: now.getHours() == 3}, {path: /a, pool: api}]",
-		"routes: [{path: /a/, internal: true, pool: web}, {path: /a/, pool: api}]",
 		"routes: [{path: /a/, pool: web}, {path: /ab/, pool: api}, {path: \"~^/a/\", pool: web}]",
 		"routes: [{path: /a/, routes: [{path: /a/b, pool: web}]}, {path: /a/c, pool: api}]",
 		"compress: on\nroutes: [{path: /x, redirect: /y}, {pool: web, mirror: api}]",

@@ -225,7 +225,7 @@ func TestConcurrently(t *testing.T) {
 					res := s.Serve(to, request("GET"), fmt.Sprintf("f%d.txt", i))
 					check(t, "GET", res, a)
 					body := a.body.String()
-					if res.Outcome != files.Answered || body != strings.Repeat(body[:1], len(body)) || !strings.HasSuffix(a.fields.Get("ETag"), fmt.Sprintf(`-%x"`, len(body))) {
+					if res.Outcome != files.Answered || body != content(sizes[i], len(body)-sizes[i]) || !strings.HasSuffix(a.fields.Get("ETag"), fmt.Sprintf(`-%x"`, len(body))) {
 						t.Errorf("f%d.txt: %v %v, %d bytes, %v", i, res.Outcome, res.Err, len(body), a.fields)
 					}
 					ask(t, s, "GET", fmt.Sprintf("on-off%d", random.IntN(3)))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,8 +133,9 @@ func TestManifestIsReadAgain(t *testing.T) {
 
 func TestManifestThatIsNoneAtTheStart(t *testing.T) {
 	dir := tree(t, map[string]string{"list.json": "[]", "bad.json": "{", "dir/x": ""})
+	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644)) // opening it must not wait
 	for manifest, want := range map[string]string{
-		"list.json": "not an object of JSON: name the file", "bad.json": "not an object of JSON: name the file", "none.json": "no such file or directory: build the files first", "dir": "not a regular file: name",
+		"list.json": "not an object of JSON: name the file", "bad.json": "not an object of JSON: name the file", "none.json": "no such file or directory: build the files first", "dir": "not a regular file: name", "fifo": "not a regular file: name",
 	} {
 		s, err := files.New(files.Options{Root: dir, Manifest: manifest}, nil)
 		if err == nil {

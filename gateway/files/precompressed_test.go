@@ -81,6 +81,10 @@ func TestFormThatIsOlderIsNotUsed(t *testing.T) {
 	if a := ask(t, s, "GET", "app.js", "Accept-Encoding: gzip, br"); a.body.String() != "form" {
 		t.Errorf("got %q %v", a.body.String(), a.fields)
 	}
+	gzipFirst := open(t, files.Options{Root: dir, Precompressed: []string{"gzip", "br"}})
+	if a := ask(t, gzipFirst, "GET", "app.js", "Accept-Encoding: gzip, br"); a.body.String() != "form" {
+		t.Errorf("one that is older is chosen before one that is not: got %q %v", a.body.String(), a.fields)
+	}
 }
 
 // TestTagsOfCodingsDiffer is about RFC 9110, 8.8.3.3: nginx gives forms of one size

@@ -155,9 +155,6 @@ func (s *Server) answer(q *request, a wire.Answer, r *wire.Request, e *entry, ba
 		case err != nil:
 			return s.faultOf(form.name, err)
 		}
-		if form == e {
-			e = opened
-		}
 		form = opened
 	}
 	q.body.content = form.content

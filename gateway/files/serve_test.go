@@ -128,6 +128,7 @@ func TestTry(t *testing.T) {
 		{[]string{"$path", "/index.html"}, "some/view/", files.Answered, 200, "app"},
 		{[]string{"$path", "/index.html"}, "bare/", files.Answered, 200, "app"},
 		{[]string{"$path", "/index.html"}, "docs", files.Redirect, 0, ""},
+		{[]string{"$path", "$path.html"}, "bare/", files.Forbidden, 0, ""},
 		{[]string{"$path", "$path.html", "=404"}, "about", files.Answered, 200, "about"},
 		{[]string{"$path", "$path.html", "=404"}, "none", files.NotFound, 404, ""},
 		{[]string{"$path", "=410"}, "bare/", files.NotFound, 410, ""},

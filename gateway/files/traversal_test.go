@@ -23,7 +23,7 @@ func jail(t testing.TB) (root string) {
 	root = filepath.Join(top, "root")
 	for name, content := range map[string]string{
 		"root/index.html": "inside", "root/a.txt": "inside", "root/dir/b.txt": "inside", "root/dir/deep/c.txt": "inside", "root/.env": canary, "root/.git/config": canary,
-		"root/with space.txt": "inside", "root/50%25.txt": "inside", "root/%2e%2e/x.txt": "inside", "root/..%2f": canary, "root/dir/...": canary, "root/\u00e4.txt": "inside",
+		"root/with space.txt": "inside", "root/50%25.txt": "inside", "root/%2e%2e/x.txt": "inside", "root/..%2f": canary, "root/dir/...": canary, `root/dir\b.txt`: canary, `root/..\secret.txt`: canary, "root/\u00e4.txt": "inside",
 		"secret.txt": canary, "other/secret.txt": canary, "root-other/secret.txt": canary, "other/index.html": canary, "other/a.txt.gz": canary,
 	} {
 		write(t, top, name, content)

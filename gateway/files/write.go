@@ -26,6 +26,7 @@ func (s *Server) write(q *request, a wire.Answer, r *wire.Request, form *entry) 
 		case !ok:
 			return refuse(q, a, r, http.StatusRequestedRangeNotSatisfiable, conditional.Unsatisfied(size))
 		case len(ranges) == 1:
+			q.fields.Del("Accept-Ranges") // as nginx: the client knows
 			q.fields = append(q.fields, wire.Field{Name: "Content-Range", Value: ranges[0].ContentRange(size)})
 			return s.send(q, a, r, http.StatusPartialContent, ranges[0])
 		case len(ranges) > 1:
@@ -56,6 +57,7 @@ func (s *Server) sendParts(q *request, a wire.Answer, ranges []conditional.Range
 	const status = http.StatusPartialContent
 	m := conditional.NewMultipart(ranges, q.fields.Get("Content-Type"), size)
 	q.fields.Set("Content-Type", m.Type())
+	q.fields.Del("Accept-Ranges")
 	if err := q.body.begin(a, &s.buffers, ranges[0].Start, ranges[0].Length); err != nil {
 		return Result{Outcome: Failed, Err: err}
 	}

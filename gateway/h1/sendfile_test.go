@@ -98,31 +98,33 @@ func (e ends) of(t *testing.T) error {
 func TestSendFileThatIsTooShort(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1000, 100_000} {
-		f := file(t, digits[:size])
-		ended := newEnds()
-		each(t, func(s wire.Stream, r *wire.Request) {
-			length := int64(2 * size)
-			if strings.HasPrefix(r.Target, "/chunked") {
-				length = -1
-			}
-			s.WriteHead(200, nil, length)
-			n, err := s.(wire.FileSender).SendFile(f, 0, int64(2*size))
-			if n != int64(size) {
-				err = fmt.Errorf("%d bytes were sent: %w", n, err)
-			}
-			ended.tell(r, err)
-		}, func(t *testing.T, s *server, dial func() *client) {
-			for _, target := range []string{"/counted/", "/chunked/"} {
-				c := dial()
-				c.send(get(target + path.Base(t.Name())))
-				got := c.next("GET")
-				if got.StatusCode != 200 || got.body != digits[:size] || got.err == nil {
-					t.Errorf("%s: got %d with %d bytes and %v, want %d and an error", target, got.StatusCode, len(got.body), got.err, size)
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			f := file(t, digits[:size])
+			ended := newEnds()
+			each(t, func(s wire.Stream, r *wire.Request) {
+				length := int64(2 * size)
+				if strings.HasPrefix(r.Target, "/chunked") {
+					length = -1
 				}
-				if err := ended.of(t); !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("%s: SendFile = %v", target, err)
+				s.WriteHead(200, nil, length)
+				n, err := s.(wire.FileSender).SendFile(f, 0, int64(2*size))
+				if n != int64(size) {
+					err = fmt.Errorf("%d bytes were sent: %w", n, err)
 				}
-			}
+				ended.tell(r, err)
+			}, func(t *testing.T, s *server, dial func() *client) {
+				for _, target := range []string{"/counted/", "/chunked/"} {
+					c := dial()
+					c.send(get(target + path.Base(t.Name())))
+					got := c.next("GET")
+					if got.StatusCode != 200 || got.body != digits[:size] || got.err == nil {
+						t.Errorf("%s: got %d with %d bytes and %v, want %d and an error", target, got.StatusCode, len(got.body), got.err, size)
+					}
+					if err := ended.of(t); !errors.Is(err, io.ErrUnexpectedEOF) {
+						t.Errorf("%s: SendFile = %v", target, err)
+					}
+				}
+			})
 		})
 	}
 }

@@ -9,6 +9,7 @@
 //	b, err := c.ReadLent(buffers) // takes a buffer once there is something to read
 //	c.OnHangup(cancel)            // epoll tells, not a read
 //	c.WriteBuffers(&head)         // one writev
+//	c.SendFile(head, f, 0, size)  // sendfile, behind the head
 //
 // The fast way is for *net.TCPConn on Linux. On every other connection and system
 // the same guarantees hold by plain means, except where a method says otherwise.

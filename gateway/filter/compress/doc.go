@@ -16,6 +16,7 @@
 // an attack longer, by orders of magnitude, but not impossible. Answers that do not
 // mix both need none.
 //
-// An encoder takes 1 to 5 MiB. All that are in use together take at most
-// MaxMemory; answers that come when that is reached are sent as they are.
+// An encoder takes 1 to 5 MiB. Those that are in use together take at most
+// MaxMemory; answers that come when that is reached are sent as they are. Idle ones
+// are kept, as many as run at once: routes should share them (NewShared).
 package compress

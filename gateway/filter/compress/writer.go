@@ -147,7 +147,9 @@ func (w *Writer) fail(err error) error {
 }
 
 // Flush implements wire.Answer: the client can decode all that was written. A body
-// that was not long enough yet is coded nevertheless, more is to come.
+// that was not long enough yet is coded nevertheless, more is to come. One of a
+// declared length is no stream that somebody reads piece by piece: it is coded as a
+// whole, because each flush of a coding costs time and bytes.
 func (w *Writer) Flush() error {
 	if w.state == holding {
 		if err := w.unhold(); err != nil {
@@ -159,6 +161,9 @@ func (w *Writer) Flush() error {
 	}
 	if w.err != nil {
 		return w.err
+	}
+	if w.left >= 0 {
+		return nil
 	}
 	if err := w.enc.Flush(); err != nil {
 		return w.fail(err)

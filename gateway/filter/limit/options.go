@@ -18,7 +18,7 @@ type Rate struct {
 	Key   string        `yaml:"key"`        // an expression; requests with the same text share the rate, those with "" have none; client.ip (default) is the address of the client, of IPv6 the first 64 bits
 	Burst int           `yaml:"burst"`      // requests beyond the rate that may come at once (none)
 	Delay time.Duration `yaml:"delay"`      // how long a request may wait for its turn in place of 429, at most 1m (not at all)
-	Store string        `yaml:"store"`      // local (default), or redis://user:password@host:6379/0 (rediss: with TLS) to share the count between gateways; without an answer from there each counts alone
+	Store string        `yaml:"store"`      // local (default), or redis://user:password@host:6379/0 (rediss: with TLS) to share the count between gateways; without an answer from there within 50ms (?timeout=50ms) each counts alone
 	Name  string        `yaml:"name"`       // of the rate in header, log and store; rates with the same name share their counts; its place in the file by default
 }
 

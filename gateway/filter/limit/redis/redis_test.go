@@ -165,11 +165,11 @@ func TestClientThatGoes(t *testing.T) {
 func TestPassword(t *testing.T) {
 	s := start(t, "--requirepass", "secret")
 	var log lines
-	if n := take(t, gateway(t, "redis://:secret@"+s.addr, &log, "5/h"), client, 10); n != 5 {
+	if n := take(t, gateway(t, "redis://:secret@"+s.addr+"?timeout=2s", &log, "5/h"), client, 10); n != 5 {
 		t.Errorf("%d pass", n)
 	}
 	logged(t, &log, alone, 0)
-	take(t, gateway(t, "redis://"+s.addr, &log, "5/h"), client, 10)
+	take(t, gateway(t, "redis://"+s.addr+"?timeout=2s", &log, "5/h"), client, 10)
 	logged(t, &log, alone, 1)
 	if !strings.Contains(log.String(), "write user and password into the URL") {
 		t.Errorf("the log has no cure: %s", log.String())
@@ -181,7 +181,7 @@ func TestKeysAreHashed(t *testing.T) {
 	s := start(t)
 	servers := &redis.Servers{}
 	defer servers.Close()
-	r, err := limit.NewRates([]limit.Rate{{Rate: parse(t, "5/h"), Key: `"token-of-ann"`, Store: s.url() + "?prefix=shop:"}}, "sites[0]", limit.Setup{Shared: servers.Open})
+	r, err := limit.NewRates([]limit.Rate{{Rate: parse(t, "5/h"), Key: `"token-of-ann"`, Store: s.url() + "&prefix=shop:"}}, "sites[0]", limit.Setup{Shared: servers.Open})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestServers(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
-	for _, url := range []string{"redis://h", "rediss://u:p@h:1/2?prefix=x:", "redis://:p%40@[::1]:6379"} {
+	for _, url := range []string{"redis://h", "rediss://u:p@h:1/2?prefix=x:", "redis://:p%40@[::1]:6379", "redis://h?timeout=1s"} {
 		if s, err := redis.New(url, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%s: %v", url, err)
 		} else {
@@ -230,7 +230,7 @@ func TestURLs(t *testing.T) {
 	}
 	for _, url := range []string{
 		"", "h", "http://h", "redis://", "redis:h", "redis://u@h", "redis://h:0", "redis://h:99999", "redis://h/x", "redis://h/-1", "redis://:secret@h#x", "redis://:secret@%zz",
-		"redis://h?x=1", "redis://h?prefix=", "redis://h?prefix=%0a", "redis://h?prefix=a&prefix=b", "redis://h?prefix=%zz",
+		"redis://h?x=1", "redis://h?prefix=", "redis://h?prefix=%0a", "redis://h?prefix=a&prefix=b", "redis://h?prefix=%zz", "redis://h?timeout=0", "redis://h?timeout=1h", "redis://h?timeout=x",
 	} {
 		_, err := redis.New(url, nil)
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), ": write ") {

@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	patience  = 50 * time.Millisecond // for an answer
-	dialTime  = time.Second           // for a connection: no request waits for it longer than for an answer, but the next one has it
+	dialTime  = 5 * time.Second // for a connection: no request waits for it longer than for an answer, but the next one has it
 	poolSize  = 32
 	idleConns = 8
 )
@@ -41,8 +40,8 @@ func New(url string, log *slog.Logger) (*Server, error) {
 	logging.Disable() // the library's log is one for all; what it says comes as errors too
 	o := &redis.Options{
 		Addr: p.addr(), Username: p.user, Password: p.password, DB: p.db,
-		DialTimeout: dialTime, ReadTimeout: patience, WriteTimeout: patience, ContextTimeoutEnabled: true,
-		PoolSize: poolSize, MaxIdleConns: idleConns, PoolTimeout: patience, ConnMaxIdleTime: 5 * time.Minute,
+		DialTimeout: dialTime, ReadTimeout: p.timeout, WriteTimeout: p.timeout, ContextTimeoutEnabled: true,
+		PoolSize: poolSize, MaxIdleConns: idleConns, PoolTimeout: p.timeout, ConnMaxIdleTime: 5 * time.Minute,
 		DialerRetries: 1, MaxRetries: -1, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
@@ -75,7 +74,7 @@ func (s *Server) Take(ctx context.Context, key string, emission, limit time.Dura
 	if !ok {
 		return 0, false, ErrAway
 	}
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, s.params.timeout)
 	defer cancel()
 	answer, err := s.script.Run(limited, s.client, []string{s.params.prefix + "rate:" + key}, micros(emission), micros(limit)).Slice()
 	if err == nil {

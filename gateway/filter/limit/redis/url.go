@@ -7,12 +7,17 @@ import (
 	neturl "net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	defaultPrefix = "headgate:"
 	maxPrefix     = 128
 	maxDB         = 1 << 20
+
+	defaultTimeout = 50 * time.Millisecond
+	minTimeout     = time.Millisecond
+	maxTimeout     = 5 * time.Second
 )
 
 // params is what the URL of a server says.
@@ -21,20 +26,21 @@ type params struct {
 	host, port     string
 	user, password string
 	db             int
-	prefix         string // of all keys
+	prefix         string        // of all keys
+	timeout        time.Duration // for an answer
 }
 
 func (p params) addr() string { return net.JoinHostPort(p.host, p.port) }
 
-// parse reads redis://[user:password@]host[:port][/db][?prefix=...], and rediss with
-// TLS, as the storage of certificates does. No error repeats the URL: the password
-// may be in it.
+// parse reads redis://[user:password@]host[:port][/db][?prefix=...&timeout=...], and
+// rediss with TLS, as the storage of certificates does. No error repeats the URL: the
+// password may be in it.
 func parse(url string) (params, error) {
 	u, err := neturl.Parse(url)
 	if err != nil || u.Opaque != "" || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || u.Fragment != "" {
 		return params{}, errors.New("this is no URL of redis: write redis://user:password@host:6379/0, with %40 for @, %2F for /, %3A for :, %23 for # and %25 for % inside the password")
 	}
-	p := params{secure: u.Scheme == "rediss", host: u.Hostname(), port: u.Port(), prefix: defaultPrefix}
+	p := params{secure: u.Scheme == "rediss", host: u.Hostname(), port: u.Port(), prefix: defaultPrefix, timeout: defaultTimeout}
 	if p.port == "" {
 		p.port = "6379"
 	}
@@ -60,14 +66,38 @@ func (p *params) setQuery(raw string) error {
 		return fmt.Errorf("redis %s: what follows the ? cannot be read: write ?prefix=name, or leave it out", p.addr())
 	}
 	for name, values := range query {
-		if name != "prefix" {
-			return fmt.Errorf("redis %s: %.40q is no parameter: write prefix, or leave it out", p.addr(), name)
+		value := values[len(values)-1]
+		switch {
+		case len(values) > 1:
+			return fmt.Errorf("redis %s: %.40q is given twice: write it once", p.addr(), name)
+		case name == "prefix":
+			err = p.setPrefix(value)
+		case name == "timeout":
+			err = p.setTimeout(value)
+		default:
+			err = fmt.Errorf("redis %s: %.40q is no parameter: write prefix or timeout", p.addr(), name)
 		}
-		p.prefix = values[0]
-		bad := strings.ContainsFunc(p.prefix, func(r rune) bool { return r <= ' ' || r > '~' })
-		if p.prefix == "" || len(p.prefix) > maxPrefix || bad || len(values) > 1 {
-			return fmt.Errorf("redis %s: prefix: this cannot be one: write 1 to %d printable ASCII characters, once", p.addr(), maxPrefix)
+		if err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+func (p *params) setPrefix(value string) error {
+	bad := strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
+	if value == "" || len(value) > maxPrefix || bad {
+		return fmt.Errorf("redis %s: prefix: this cannot be one: write 1 to %d printable ASCII characters", p.addr(), maxPrefix)
+	}
+	p.prefix = value
+	return nil
+}
+
+func (p *params) setTimeout(value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < minTimeout || d > maxTimeout {
+		return fmt.Errorf("redis %s: timeout: this is none: write a duration from %v to %v, as 50ms", p.addr(), minTimeout, maxTimeout)
+	}
+	p.timeout = d
 	return nil
 }
