@@ -54,15 +54,10 @@ func (b *builder) buildTable() error {
 	for i := range b.gen.conf.Sites {
 		c := &b.gen.conf.Sites[i]
 		s := newSite(*c, b.g.counters)
-		s.unrouted = &route{name: "", writeIdle: c.Limits.WriteIdleTimeout}
 		b.site, b.conf = s, c
-		switched := b.g.switches.of(s.name)
-		s.switched = switched
+		s.switched = b.g.switches.of(s.name)
 		var err error
-		if s.unrouted.maintenance, err = newMaintenance(c.Filters.Maintenance, s.name, switched); err != nil {
-			return fmt.Errorf("site %s: %w", s.name, err)
-		}
-		if s.unrouted.pages, err = b.pages(&c.Filters); err != nil {
+		if s.unrouted, err = b.unrouted(c); err != nil {
 			return fmt.Errorf("site %s: %w", s.name, err)
 		}
 		rs := routing.Site[*site, *route]{Hosts: c.Hosts, Value: s}
@@ -74,6 +69,21 @@ func (b *builder) buildTable() error {
 	var err error
 	b.gen.table, err = routing.NewTable(sites)
 	return err
+}
+
+// unrouted makes what answers requests that no route of a site serves.
+func (b *builder) unrouted(c *config.Site) (*route, error) {
+	r := &route{name: "", writeIdle: c.Limits.WriteIdleTimeout}
+	var err error
+	if r.pages, err = b.pages(&c.Filters); err != nil {
+		return nil, err
+	}
+	all := &config.Route{Filters: c.Filters}
+	if r.action, err = b.maintenance(all, failing{}); err != nil {
+		return nil, err
+	}
+	r.action, err = b.answerHeaders(all, r.action)
+	return r, err
 }
 
 // routes makes routes that are nested in one whose captures pattern makes.
@@ -118,9 +128,6 @@ func (b *builder) route(c *config.Route) (*route, error) {
 		return nil, err
 	}
 	if r.pages, err = b.pages(&c.Filters); err != nil {
-		return nil, err
-	}
-	if r.maintenance, err = newMaintenance(c.Filters.Maintenance, b.site.name, b.site.switched); err != nil {
 		return nil, err
 	}
 	if r.action, err = b.action(c); err != nil || r.action == nil && c.Rewrite == nil {
@@ -223,7 +230,7 @@ func (b *builder) filters(c *config.Route, r *route) (action, error) {
 	var err error
 	for _, step := range []func(*config.Route, action) (action, error){
 		b.compress, b.cache, b.bandwidth, b.rewrite, b.requestHeaders, b.bodyTypes, b.forwardAuth, b.crossOrigin,
-		b.clientCert, b.basicAuth, b.preflight, b.inFlight, b.rates, b.access, b.answerHeaders,
+		b.clientCert, b.basicAuth, b.preflight, b.inFlight, b.rates, b.access, b.maintenance, b.answerHeaders,
 	} {
 		if a, err = step(c, a); err != nil {
 			return nil, err
@@ -418,6 +425,16 @@ func (b *builder) access(c *config.Route, next action) (action, error) {
 	}
 	list, err := once(b, o, func() (*access.List, error) { return access.New(*o) })
 	return &allowed{next: next, list: list}, wrong("access", err)
+}
+
+func (b *builder) maintenance(c *config.Route, next action) (action, error) {
+	type key struct {
+		*config.Maintenance
+		*site
+	}
+	o := c.Filters.Maintenance
+	by, err := once(b, key{o, b.site}, func() (*maintenance, error) { return newMaintenance(o, b.site.name, b.site.switched) })
+	return &maintained{next: next, by: by}, err
 }
 
 func (b *builder) answerHeaders(c *config.Route, next action) (action, error) {

@@ -62,8 +62,9 @@ type exchange struct {
 	cut     bool // the answer must not end cleanly
 	failure string
 
-	again     *again // what is to be served in place of an answer
-	answering *again // what is being served in that way; nil: what the client asked for
+	refused   *failure // why no route serves it; nil: one does
+	again     *again   // what is to be served in place of an answer
+	answering *again   // what is being served in that way; nil: what the client asked for
 
 	// Made once, for all the requests that x serves.
 	onInterim   func(int, []uwsgi.Field) // is interim

@@ -15,5 +15,6 @@ func (a *paced) inner() action         { return a.next }
 func (a *compressed) inner() action    { return a.next }
 func (a *cached) inner() action        { return a.next }
 func (a *forwardAuth) inner() action   { return a.next }
+func (a *maintained) inner() action    { return a.next }
 func (a *mirror) inner() action        { return a.next }
 func (a rewrite) inner() action        { return a.next }

@@ -18,7 +18,7 @@ import (
 // A filter is an action that lets the next one answer, or answers itself. The filters
 // of a route stand in this order, the client before the first:
 //
-//	headers of the answer, maintenance (in front of all), access, rate_limit, in_flight,
+//	headers of the answer, maintenance, access, rate_limit, in_flight,
 //	cors, basic_auth, client_cert, cross_origin, forward_auth, body_types, headers of
 //	the request, rewrite, bandwidth, cache, compress, mirror, the action
 //

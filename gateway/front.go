@@ -29,13 +29,8 @@ func (c *connection) Serve(s wire.Stream, r *wire.Request) {
 		x.startSpan()
 	}
 	s.SetWriteTimeout(x.route.writeIdle)
-	switch {
-	case x.route.maintenance.stops(x):
-	case f != nil:
-		x.fail(f)
-	default:
-		x.route.action.serve(x)
-	}
+	x.refused = f
+	x.route.action.serve(x)
 	x.goOn()
 }
 

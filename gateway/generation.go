@@ -67,8 +67,7 @@ type route struct {
 	cors     bool                // preflights are answered
 	filters  *config.Filters     // for explain
 
-	maintenance *maintenance // nil: there is none
-	pages       *pages       // in place of errors; nil: ours
+	pages *pages // in place of errors; nil: ours
 
 	bodyLimit           int64 // 0: none
 	bodyIdle, writeIdle time.Duration
@@ -87,7 +86,7 @@ func (g *Gateway) newGeneration(c *config.Config, old *generation) (*generation,
 		limits:   newLimits(c.Limits),
 		pools:    make(map[string]*pool, len(c.Pools)),
 		nobody:   &site{name: "-", counters: g.counters.Site("-")},
-		unrouted: &route{writeIdle: c.Limits.Route.WriteIdleTimeout},
+		unrouted: &route{action: failing{}, writeIdle: c.Limits.Route.WriteIdleTimeout},
 		h3:       c.Listen.UseHTTP3(),
 		grace:    max(c.Grace, 0),
 		bodies:   g.bodies,

@@ -68,9 +68,22 @@ func condition(key, source string) (*expression.Program, error) {
 	return p, nil
 }
 
-// stops answers x if it has to wait until the maintenance is over.
+// maintained lets nobody pass, but for a few, while there is maintenance.
+type maintained struct {
+	next action
+	by   *maintenance
+}
+
+func (a *maintained) serve(x *exchange) {
+	if !a.by.stops(x) {
+		a.next.serve(x)
+	}
+}
+
+// stops answers x if it has to wait until the maintenance is over. What the gateway
+// itself leads a request to goes on: it was let through.
 func (m *maintenance) stops(x *exchange) bool {
-	if m == nil || !m.active(x) || m.passes(x) {
+	if x.answering != nil || !m.active(x) || m.passes(x) {
 		return false
 	}
 	f := (&failure{

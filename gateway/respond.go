@@ -13,6 +13,11 @@ import (
 	"headgate/gateway/wire"
 )
 
+// failing is the action of requests that no route serves.
+type failing struct{}
+
+func (failing) serve(x *exchange) { x.fail(x.refused) }
+
 // failure is why a request is answered by the gateway itself.
 type failure struct {
 	status     int

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -233,4 +234,46 @@ func TestPolicyCountsWhenAnAnswerIsUsed(t *testing.T) {
 	if g := f.get("/"); g.trace[0] != "hit" || g.header.Has("Set-Cookie") {
 		t.Errorf("what is not permitted must not be in the way: got %v", g)
 	}
+}
+
+// FuzzPurge: a purge that names a page takes out that page, however it is written,
+// and no other.
+func FuzzPurge(f *testing.F) {
+	f.Add("a/b", "q=1")
+	f.Add("ä %/c?d", "")
+	f.Add("../x//y/.", "&&=")
+	st := cache.NewStore(cache.Setup{})
+	if err := st.Configure(cache.StoreOptions{}); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, path, query string) {
+		_, _ = st.Purge(cache.Purge{URL: path})
+		_, _ = st.Purge(cache.Purge{Prefix: path})
+		u := url.URL{Scheme: "https", Host: "example.com", Path: "/" + path, RawQuery: query}
+		if _, err := st.Purge(cache.Purge{All: true}); err != nil {
+			t.Fatal(err)
+		}
+		for _, segment := range strings.Split(path, "/") {
+			if segment == "" || segment == "." || segment == ".." {
+				t.Skip("not canonical")
+			}
+		}
+		if again, err := url.Parse(u.String()); err != nil || again.RawQuery != query || again.Path != u.Path {
+			t.Skip("no URL has such a query")
+		}
+		fr := &front{t: t, store: st, policy: policy(t, cache.Options{}), app: &app{says: always(ok("Cache-Control: max-age=60"))}}
+		for _, p := range []string{u.Path, "/other"} {
+			r := request("GET", "/")
+			r.Path, r.Query = p, query
+			fr.do(r)
+		}
+		if n, err := st.Purge(cache.Purge{URL: u.String()}); n != 1 && u.Path != "/other" || err != nil {
+			t.Errorf("%s: removed %d, %v", u.String(), n, err)
+		}
+		if u.RawQuery = ""; st.Stats().Entries == 1 {
+			if n, err := st.Purge(cache.Purge{Prefix: u.String()}); n != 0 && !strings.HasPrefix("/other", u.Path) || err != nil {
+				t.Errorf("%s: removed %d more, %v", u.String(), n, err)
+			}
+		}
+	})
 }
