@@ -125,11 +125,23 @@ func printStatus(out io.Writer, s stats.Snapshot) error {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f ms\t%.0f ms\n", x.Name, n, x.Requests[stats.ClassOf(500)], x.InFlight,
 			1000*x.Duration.Quantile(0.5), 1000*x.Duration.Quantile(0.99))
 	}
+	for _, x := range s.Sites {
+		if x.Maintenance {
+			fmt.Fprintf(w, "\n%s is under maintenance: headgate maintenance off %s ends it\n", x.Name, x.Name)
+		}
+	}
+	if c := s.Cache; c.Hits+c.Stale+c.Misses+c.Collapsed+c.Revalidated+c.Bypassed > 0 {
+		fmt.Fprintln(w, "\nCACHE\tENTRIES\tMEMORY\tDISK\tHITS\tSTALE\tMISSES\tBYPASSED")
+		fmt.Fprintf(w, "\t%d\t%.1f MiB\t%.1f MiB\t%d\t%d\t%d\t%d\n", c.Entries, mebibytes(c.MemoryBytes), mebibytes(c.DiskBytes),
+			c.Hits+c.Collapsed+c.Revalidated, c.Stale, c.Misses, c.Bypassed)
+	}
 	if err := w.Flush(); err != nil || len(s.Pools) == 0 {
 		return err
 	}
 	return printPools(out, s.Pools)
 }
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 
 // printPools prints a table of members, and below it what there is to say of those
 // that are not up and of pools that hold requests back.

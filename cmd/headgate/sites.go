@@ -58,10 +58,15 @@ the app has said in Cache-Tag or Surrogate-Key.`,
 	cmd.Flags().StringVar(&what.Prefix, "prefix", "", "take out the page at `URL` and all below it")
 	cmd.Flags().StringVar(&what.Tag, "tag", "", "take out the answers with `TAG`")
 	cmd.Flags().BoolVar(&what.All, "all", false, "take out all")
-	cmd.MarkFlagsMutuallyExclusive("url", "prefix", "tag", "all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if what == (stats.Purge{}) {
-			return usageError{hintError{errors.New("nothing says what to take out"), "add --url, --prefix, --tag or --all"}}
+		said := 0
+		for _, name := range []string{"url", "prefix", "tag", "all"} {
+			if cmd.Flags().Changed(name) {
+				said++
+			}
+		}
+		if said != 1 {
+			return usageError{hintError{errors.New("a purge says one thing to take out"), "add one of --url, --prefix, --tag and --all"}}
 		}
 		done, err := f.client().PurgeCache(cmd.Context(), what)
 		if err != nil {

@@ -78,4 +78,6 @@ type Site struct {
 	BytesOut uint64          `json:"bytes_out"`
 	InFlight int64           `json:"in_flight"`
 	Duration Distribution    `json:"duration"`
+
+	Maintenance bool `json:"maintenance,omitempty"` // switched on by an operator
 }
