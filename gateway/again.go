@@ -18,6 +18,7 @@ type again struct {
 	query  string
 	status int         // of the answer in place of the target's own; 0: that
 	kept   wire.Fields // of the first answer
+	rate   string      // X-Accel-Limit-Rate of the first answer
 	file   string      // in place of path: a file that the app named, below roots
 	roots  *sendfile
 }
@@ -33,7 +34,7 @@ func (x *exchange) goOn() {
 		x.answering = a
 		if n > mostAgain {
 			x.answering = nil
-			x.fail(&failure{
+			x.failPlain(&failure{ // a page might be of the loop
 				status: http.StatusInternalServerError, kind: "loop",
 				cause: "the request was led on to " + a.path + " after " + strconv.Itoa(mostAgain) + " other addresses of the site", cure: "look for rewrite, errors and X-Accel-Redirect that lead to each other",
 			})
@@ -46,6 +47,7 @@ func (x *exchange) goOn() {
 // serveAgain serves another address, as GET unless the client asked for HEAD.
 func (x *exchange) serveAgain(a *again) {
 	x.out = x.out[:0]
+	x.slowDown(a.rate)
 	r := x.ownRequest()
 	if a.roots != nil {
 		a.roots.serve(x, a)
@@ -60,16 +62,34 @@ func (x *exchange) serveAgain(a *again) {
 		r.ContentLength = 0
 		x.dropBody()
 	}
+	if a.status != 0 {
+		r.Fields = slices.DeleteFunc(r.Fields, func(f wire.Field) bool { return aboutContent(f.Name) })
+	}
 	x.path, x.req.Query = a.path, a.query
 	if f := x.findRoute(true); f != nil {
 		x.failPlain(f)
 		return
 	}
+	x.s.SetWriteTimeout(x.route.writeIdle)
 	x.route.action.serve(x)
 }
 
+// onPage reports whether the page of an error is being served.
+func (x *exchange) onPage() bool { return x.answering != nil && x.answering.status != 0 }
+
 // sameRequest reports that only the path is another: the request was rewritten.
 func (a *again) sameRequest() bool { return a.status == 0 && a.kept == nil }
+
+// aboutContent reports whether a field is about what the client has, or wants, of the
+// content that it has asked for.
+func aboutContent(name string) bool {
+	for _, about := range [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
+		if wire.Same(name, about) {
+			return true
+		}
+	}
+	return false
+}
 
 // accelKept are the fields of an answer with X-Accel-Redirect that its client gets
 // (nginx's, see reference).
@@ -96,11 +116,11 @@ func (x *exchange) takeRedirect(roots *sendfile) (*again, *failure) {
 				cause: "the app answered with an X-Accel-Redirect that is no path of this site: " + err.Error(), cure: "let it name a path such as /protected/file.pdf, percent-encoded",
 			}
 		}
-		return &again{path: path, query: query, kept: accelKept(x.out)}, nil
+		return &again{path: path, query: query, kept: accelKept(x.out), rate: x.out.Get("X-Accel-Limit-Rate")}, nil
 	}
 	for _, name := range [...]string{"X-Sendfile", "X-Lighttpd-Send-File"} {
 		if file, ok := x.out.Lookup(name); ok && roots != nil {
-			return &again{file: file, roots: roots, kept: accelKept(x.out)}, nil
+			return &again{file: file, roots: roots, kept: accelKept(x.out), rate: x.out.Get("X-Accel-Limit-Rate")}, nil
 		}
 	}
 	return nil, nil

@@ -81,13 +81,22 @@ type rewrite struct {
 }
 
 func (a rewrite) serve(x *exchange) {
+	switch f := a.apply(x); {
+	case f != nil:
+		x.fail(f)
+	case a.next != nil:
+		a.next.serve(x)
+	}
+}
+
+// apply rewrites x, or says where it is to go on.
+func (a rewrite) apply(x *exchange) *failure {
 	in := x.template()
 	path, query := x.path, x.req.Query
 	if a.path != nil {
 		var err error
 		if path, err = a.path.Path(in); err != nil {
-			x.fail(&failure{status: http.StatusNotFound, kind: "rewrite", cause: "the path of the request cannot be rewritten: " + err.Error()})
-			return
+			return &failure{status: http.StatusNotFound, kind: "rewrite", cause: "the path of the request cannot be rewritten: " + err.Error()}
 		}
 	}
 	if a.query != nil {
@@ -95,7 +104,7 @@ func (a rewrite) serve(x *exchange) {
 	}
 	if a.next == nil {
 		x.again = &again{path: path, query: query}
-		return
+		return nil
 	}
 	x.path, x.req.Query = path, query
 	x.req.PathInfo = path
@@ -106,7 +115,7 @@ func (a rewrite) serve(x *exchange) {
 			x.req.ScriptName = ""
 		}
 	}
-	a.next.serve(x)
+	return nil
 }
 
 // refuse is a filter's answer to those who may not pass.

@@ -112,11 +112,11 @@ func originTarget(q *uwsgi.Request) string {
 	if path == "" { // the mount itself
 		path = "/"
 	}
-	if rest, ok := strings.CutPrefix(q.URI, path); ok && (rest == "" || rest[0] == '?') {
+	if raw, query, _ := strings.Cut(q.URI, "?"); raw == path && query == q.Query {
 		return q.URI
 	}
-	if _, query, ok := strings.Cut(q.URI, "?"); ok {
-		return path + "?" + query
+	if q.Query != "" { // as the client sent it, or as it was rewritten
+		return path + "?" + q.Query
 	}
 	return path
 }

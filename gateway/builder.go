@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"headgate/gateway/cache"
@@ -29,7 +30,8 @@ type builder struct {
 
 	site    *site
 	conf    *config.Site
-	pattern string // of the route that is being made: what its templates may name
+	pattern string   // of the route that is being made: what its templates may name
+	whens   []string // its conditions, those of the routes that it is in first
 }
 
 func (g *Gateway) newBuilder(gen *generation) *builder {
@@ -89,19 +91,21 @@ func (b *builder) unrouted(c *config.Site) (*route, error) {
 // routes makes routes that are nested in one whose captures pattern makes.
 func (b *builder) routes(cs []config.Route, pattern string) (out []routing.Route[*route], err error) {
 	var errs []error
+	outer := slices.Clip(b.whens)
 	for i := range cs {
 		c := &cs[i]
 		inner := pattern
 		if strings.HasPrefix(c.Path, "~") {
 			inner = c.Path
 		}
-		b.pattern = inner
+		b.pattern, b.whens = inner, append(outer, c.When)
 		r, err := b.route(c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("route %s: %w", cmp.Or(c.Path, c.Mount, "/"), err))
 			continue
 		}
 		nested, err := b.routes(c.Routes, inner)
+		b.whens = outer
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -155,7 +159,9 @@ func (b *builder) action(c *config.Route) (a action, err error) {
 		return nil, err
 	}
 	if c.Mirror != nil {
-		a = &mirror{next: a, to: b.toPool(c.Mirror.Pool), percent: c.Mirror.Percent}
+		to := b.toPool(c.Mirror.Pool)
+		to.priority = upstream.PriorityLow
+		a = &mirror{next: a, to: to, percent: c.Mirror.Percent}
 	}
 	if c.Files != nil {
 		dir, err := files.New(*c.Files, b.g.log)
@@ -258,7 +264,12 @@ func (b *builder) cache(c *config.Route, next action) (action, error) {
 	if err != nil {
 		return nil, wrong("cache", err)
 	}
-	a := &cached{next: next, policy: policy}
+	a := &cached{next: next, policy: policy, place: strings.Join(append(b.whens, c.Mount, c.Path, c.Pool, ""), "\x00")}
+	behind := innermost(next)
+	if f, ok := behind.(*serveFiles); ok {
+		behind = innermost(f.next)
+	}
+	a.split, _ = behind.(*splitTo)
 	if o.Key != "" {
 		if a.key, err = expression.Compile(o.Key, expression.String); err != nil {
 			return nil, wrong("cache.key", err)

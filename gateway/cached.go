@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
 	"headgate/gateway/cache"
 	"headgate/gateway/coding"
@@ -13,6 +14,8 @@ import (
 type cached struct {
 	next    action
 	policy  *cache.Policy
+	place   string              // the route: the same address by another one is something else
+	split   *splitTo            // behind it, whose pools have answers of their own; nil: none
 	key     *expression.Program // nil: none
 	codings []string            // that the filter below may make of an answer
 }
@@ -28,14 +31,26 @@ func (a *cached) serve(x *exchange) {
 		}
 	}
 	a.normalize(x)
+	if a.split != nil {
+		key = a.split.choose(x).name + "\x00" + key
+	}
 	r := cache.Request{
-		Request: x.r, Site: x.site.name, Scheme: x.scheme, Host: x.name, Path: x.path, Query: x.req.Query, Key: key,
+		Site: x.site.name, Scheme: x.scheme, Host: x.name, Path: x.path, Query: x.req.Query, Key: a.place + key,
 		Context: x.context,
 	}
 	answer := x.w
 	o := fetcher{a: a, x: x}
+	x.sent = *x.r // what the app is asked is another matter
+	r.Request = &x.sent
+	before := x.r.Fields
 	whole := x.d.g.cache.Serve(a.policy, &r, answer, &o)
 	x.w = answer
+	if o.fetched {
+		x.own.Fields = slices.Clone(before) // not earlier: another goroutine may give the client its answer
+	}
+	if x.edge.status != 0 { // a stale answer went out in place of an error, whose page is not wanted
+		x.again = nil
+	}
 	if x.again == nil && !whole {
 		x.cut = true
 		if x.edge.err != nil {
@@ -66,13 +81,15 @@ type fetcher struct {
 	a     *cached
 	x     *exchange
 	aside bool // it is a request of the cache's own
+
+	fetched bool // the request's fields are not the client's
 }
 
 // Fetch implements cache.Origin.
 func (o *fetcher) Fetch(ctx context.Context, fields wire.Fields, w wire.Answer) (whole bool) {
 	x := o.x
-	before, life := x.r.Fields, x.ctx
-	x.ownRequest().Fields = fields
+	life := x.ctx
+	x.ownRequest().Fields, o.fetched = fields, true
 	x.w, x.ctx = w, ctx
 	if o.aside {
 		x.s = nowhere{ctx}
@@ -80,7 +97,7 @@ func (o *fetcher) Fetch(ctx context.Context, fields wire.Fields, w wire.Answer) 
 	} else {
 		o.a.next.serve(x)
 	}
-	x.own.Fields, x.ctx = before, life
+	x.ctx = life
 	whole = !x.cut
 	x.cut = false
 	return whole

@@ -137,7 +137,7 @@ func (x *exchange) takeHead(by *passTo, a *answer) (elsewhere bool) {
 	x.stick(a)
 	to, f := x.takeRedirect(by.sendfile)
 	var page *errorPage
-	if to == nil && f == nil && x.answering == nil {
+	if to == nil && f == nil && !x.onPage() {
 		page = x.route.pages.ofApp(a.Status)
 	}
 	if to == nil && f == nil && page == nil {

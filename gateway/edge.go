@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,9 @@ func (e *edge) WriteHead(status int, f wire.Fields, length int64) {
 	x := e.x
 	if e.status != 0 {
 		return
+	}
+	if a := x.answering; a != nil { // behind the filters: a cache keeps what the target has said
+		status, f = a.merge(status, f)
 	}
 	e.status = status
 	f = append(f, e.adds...)
@@ -70,7 +74,7 @@ func (e *edge) SendFile(f *os.File, offset, n int64) (sent int64, err error) {
 	if s, ok := e.x.s.(wire.FileSender); ok {
 		sent, err = s.SendFile(f, offset, n)
 		e.sent += sent
-		if err != nil {
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it is the file's
 			e.err = err
 		}
 		return sent, err
@@ -127,24 +131,22 @@ func (x *exchange) writeHead(status int, length int64) {
 		return
 	}
 	x.started = true
-	if a := x.answering; a != nil {
-		if a.status != 0 {
-			status = a.status
-		}
-		x.keep(a.kept)
-	}
 	x.out = slices.Grow(x.out, spareFields)
 	x.w.WriteHead(status, x.out, length)
 }
 
-// keep adds to the header of the answer what an earlier answer to the same request
-// has said, as far as this one does not say otherwise.
-func (x *exchange) keep(kept wire.Fields) {
-	for _, f := range kept {
-		if wire.Same(f.Name, "Set-Cookie") || !x.out.Has(f.Name) {
-			x.out = append(x.out, f)
+// merge adds to the header of an answer what the first answer to the same request
+// has said, as far as this one does not say otherwise, and its status.
+func (a *again) merge(status int, f wire.Fields) (int, wire.Fields) {
+	if a.status != 0 {
+		status = a.status
+	}
+	for _, field := range a.kept {
+		if wire.Same(field.Name, "Set-Cookie") || !f.Has(field.Name) {
+			f = append(f, field)
 		}
 	}
+	return status, f
 }
 
 // nowhere is the stream of a request whose client does not wait for its answer, or
@@ -203,7 +205,7 @@ func (x *exchange) detach(ctx context.Context, w wire.Answer) *exchange {
 	y := &exchange{
 		d: x.d, conn: x.conn, gen: x.gen, ctx: ctx, tls: x.tls, s: nowhere{ctx}, r: &r, w: w,
 		site: x.site, route: x.route, id: x.id, client: x.client, scheme: x.scheme,
-		host: x.host, name: x.name, path: x.path, fwd: x.fwd, match: x.match, user: x.user,
+		host: x.host, name: x.name, path: x.path, fwd: x.fwd, match: x.match, user: x.user, share: x.share,
 	}
 	y.edge.x = y
 	y.onInterim, y.onCondition = func(int, []uwsgi.Field) {}, y.holds

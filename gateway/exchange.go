@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headgate/gateway/accesslog"
+	"headgate/gateway/filter/limit"
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
 	"headgate/gateway/wire"
@@ -46,6 +47,7 @@ type exchange struct {
 	user   string // who has shown a password; "": nobody
 
 	own  *wire.Request // a filter's copy of the request, which is r then
+	sent wire.Request  // r as a cache sees it
 	said []uwsgi.Var   // by filters, for the app: it replaces what the client says
 
 	req     uwsgi.Request // filled by proxy
@@ -61,6 +63,11 @@ type exchange struct {
 	started bool // the head of the answer is written, as far as the action knows
 	cut     bool // the answer must not end cleanly
 	failure string
+
+	share   *share         // of a split, that it was given to
+	taken   []*limit.Rates // that have let it pass
+	entered []*limit.Gate  // that have decided on it
+	passes  []limit.Pass   // of the gates, until its end
 
 	refused   *failure // why no route serves it; nil: one does
 	again     *again   // what is to be served in place of an answer
@@ -110,6 +117,9 @@ func (x *exchange) finish() {
 		e.Status, e.BytesOut = x.edge.status, x.edge.sent
 	}
 	x.body.close()
+	for i := range x.passes {
+		x.passes[i].Leave()
+	}
 	if x.site == x.gen.nobody {
 		x.site.counters.Begin()
 	}

@@ -93,7 +93,12 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 func (e *Explanation) follow(x *exchange, rec *recorder) error {
 	for range mostAgain {
 		e.Route, e.Filters = x.route.name, append(e.Filters, filterNames(x.route.filters)...)
-		switch a := innermost(x.route.action).(type) {
+		a, f := walk(x, x.route.action)
+		if f != nil {
+			e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
+			return nil
+		}
+		switch a := a.(type) {
 		case *passTo:
 			return e.describe(x, a)
 		case *splitTo:
@@ -108,11 +113,6 @@ func (e *Explanation) follow(x *exchange, rec *recorder) error {
 			}
 			return nil
 		case rewrite:
-			a.serve(x)
-			if x.again == nil { // it cannot be rewritten
-				e.Status = rec.status
-				return nil
-			}
 			x.path, x.req.Query, x.again = x.again.path, x.again.query, nil
 			if f := x.findRoute(true); f != nil {
 				e.Status, e.Cause, e.Cure = f.status, f.cause, f.cure
@@ -125,6 +125,30 @@ func (e *Explanation) follow(x *exchange, rec *recorder) error {
 		}
 	}
 	return nil
+}
+
+// walk goes through the filters before an action, of which it does what others would
+// see of the request. It returns the action, or why it is not reached.
+func walk(x *exchange, a action) (action, *failure) {
+	for {
+		switch f := a.(type) {
+		case *maintained:
+			if f.by.active(x) && !f.by.passes(x) {
+				return nil, f.by.failure()
+			}
+		case *saying:
+			f.set.Request(&x.ownRequest().Fields, x.view)
+		case rewrite:
+			if failed := f.apply(x); failed != nil || f.next == nil {
+				return a, failed
+			}
+		}
+		f, ok := a.(interface{ inner() action })
+		if !ok || f.inner() == nil {
+			return a, nil
+		}
+		a = f.inner()
+	}
 }
 
 // filterNames are the keys of the filters that stand before an action, in their order.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,6 +47,11 @@ type rated struct {
 }
 
 func (a *rated) serve(x *exchange) {
+	if slices.Contains(x.taken, a.rates) { // it was led here from where the same holds
+		a.next.serve(x)
+		return
+	}
+	x.taken = append(x.taken, a.rates)
 	v := a.rates.Take(x.context(), x.client.Addr(), x.view)
 	x.entry.Queue += v.Wait
 	v.Fields(&x.edge.adds)
@@ -62,14 +68,20 @@ func (a *rated) serve(x *exchange) {
 	}
 }
 
-// crowded lets so many requests of a client run at once.
+// crowded lets so many requests of a client run at once. One runs until it is
+// answered, whatever it was led to.
 type crowded struct {
 	next action
 	gate *limit.Gate
 }
 
 func (a *crowded) serve(x *exchange) {
-	leave, ok := a.gate.Enter(x.client.Addr(), x.view)
+	if slices.Contains(x.entered, a.gate) {
+		a.next.serve(x)
+		return
+	}
+	x.entered = append(x.entered, a.gate) // also if it may not: the page that says so is for it
+	pass, ok := a.gate.Enter(x.client.Addr(), x.view)
 	if !ok {
 		x.fail(&failure{
 			status: http.StatusTooManyRequests, kind: "in_flight", retryAfter: 1,
@@ -77,7 +89,7 @@ func (a *crowded) serve(x *exchange) {
 		})
 		return
 	}
-	defer leave.Leave()
+	x.passes = append(x.passes, pass)
 	a.next.serve(x)
 }
 
@@ -202,6 +214,7 @@ type dress struct {
 // WriteHead implements wire.Answer.
 func (d *dress) WriteHead(status int, f wire.Fields, length int64) {
 	x := d.x
+	f = slices.Clone(f) // it may be a cache's, for others too
 	if d.by.timing {
 		f = append(f, wire.Field{Name: "Server-Timing", Value: x.timing()})
 	}

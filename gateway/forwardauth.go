@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,6 +40,7 @@ func newForwardAuth(c *config.ForwardAuth, pool func(name string) *passTo) (*for
 		return a, err
 	}
 	a.pool = pool(c.Pool)
+	a.pool.priority = upstream.PriorityHigh
 	raw, query, _ := strings.Cut(c.Path, "?")
 	a.path, err = routing.CanonicalPath(raw)
 	a.query = query
@@ -51,14 +53,14 @@ func (a *forwardAuth) serve(x *exchange) {
 	got := &captured{most: mostRefusal}
 	var err error
 	if a.pool != nil {
-		a.askPool(ctx, x, got)
+		err = a.askPool(ctx, x, got)
 	} else {
 		err = a.askURL(ctx, x, got)
 	}
 	switch {
 	case x.context().Err() != nil:
 		x.fail(&failure{status: statusClientGone, kind: "canceled", cause: "the client went away"})
-	case err != nil, got.status == 0, got.status >= 500:
+	case err != nil, got.status < 200, got.status >= 500:
 		x.fail(a.unanswered(got.status, err))
 	case got.status <= 299:
 		a.take(x, got.fields)
@@ -84,17 +86,20 @@ func (a *forwardAuth) unanswered(status int, err error) *failure {
 
 // question are the fields by which it is told what the request is.
 func question(x *exchange) []wire.Field {
-	host := x.host
+	uri := escapePath(x.path) // as the routes and the app see it: whoever decides by what the client wrote can be told /public/../admin
+	if x.req.Query != "" {
+		uri += "?" + x.req.Query
+	}
 	return []wire.Field{
 		{Name: "X-Forwarded-Method", Value: x.r.Method},
-		{Name: "X-Forwarded-Uri", Value: x.req.URI},
-		{Name: "X-Forwarded-Host", Value: host},
+		{Name: "X-Forwarded-Uri", Value: uri},
+		{Name: "X-Forwarded-Host", Value: x.host},
 		{Name: "X-Forwarded-Proto", Value: x.scheme},
 	}
 }
 
 // askPool asks an app behind this gateway.
-func (a *forwardAuth) askPool(ctx context.Context, x *exchange, got *captured) {
+func (a *forwardAuth) askPool(ctx context.Context, x *exchange, got *captured) error {
 	y := x.detach(ctx, got)
 	y.route = y.gen.unrouted
 	y.r.Method = http.MethodGet
@@ -105,14 +110,19 @@ func (a *forwardAuth) askPool(ctx context.Context, x *exchange, got *captured) {
 	}
 	y.body.taken = true
 	y.r.Fields = slices.DeleteFunc(y.r.Fields, func(f wire.Field) bool { return ofThisHop(f.Name) && !wire.Same(f.Name, "Host") })
-	y.asked.Priority = upstream.PriorityHigh
 	for _, f := range question(x) {
 		y.said = append(y.said, uwsgi.Var{Key: variable(f.Name), Value: f.Value})
 	}
 	y.aside(a.pool)
-	if y.cut {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case y.failure != "": // it is ours, and no answer of the app
+		return errors.New(y.entry.Err)
+	case y.cut:
 		got.status = 0
 	}
+	return nil
 }
 
 // variable is the name by which an app finds a field of the header.
@@ -128,7 +138,7 @@ func (a *forwardAuth) askURL(ctx context.Context, x *exchange, got *captured) er
 	}
 	for i := range x.r.Fields {
 		name, value := x.At(i)
-		if name != "" && !ofThisHop(name) {
+		if name != "" && !ofThisHop(name) && !ambiguous(name) {
 			r.Header.Add(name, value)
 		}
 	}
@@ -155,6 +165,12 @@ func (a *forwardAuth) askURL(ctx context.Context, x *exchange, got *captured) er
 	return nil
 }
 
+// ambiguous reports whether who is asked might take a field for another one: those
+// that fold _ and - into one take X_Forwarded_Uri for what only the gateway says.
+func ambiguous(name string) bool {
+	return strings.ContainsAny(name, "_.") || wire.Same(name, "Proxy")
+}
+
 // ofThisHop reports whether a field is about the client's connection or body and not
 // about the request.
 func ofThisHop(name string) bool {
@@ -179,7 +195,7 @@ func (a *forwardAuth) take(x *exchange, f wire.Fields) {
 	for _, name := range a.headers {
 		r.Fields.Del(name)
 		if v, ok := f.Lookup(name); ok {
-			x.said = append(x.said, uwsgi.Var{Key: variable(name), Value: v})
+			r.Fields.Add(name, v) // so that conditions, keys and Vary see it too
 		}
 	}
 }

@@ -217,10 +217,11 @@ func (x *exchange) decideRoute() *failure {
 // findRoute finds the route of x.path. Those that are internal are there only for
 // what the gateway itself leads a request to.
 func (x *exchange) findRoute(internal bool) *failure {
+	x.badIf = nil
 	ask := routing.Request{Method: x.r.Method, Host: x.name, Path: x.path}
 	x.match = x.gen.table.Lookup(ask, x.onCondition)
 	m := &x.match
-	if m.Found == routing.NoMethod && ask.Method == http.MethodOptions {
+	if m.Found == routing.NoMethod && ask.Method == http.MethodOptions && x.r.Fields.Has("Origin") {
 		ask.Method = x.r.Fields.Get("Access-Control-Request-Method")
 		if about := x.gen.table.Lookup(ask, x.onCondition); about.Found == routing.SiteRoute && about.Route.cors {
 			*m = about // its filter answers the preflight

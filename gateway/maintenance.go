@@ -81,15 +81,13 @@ func (a *maintained) serve(x *exchange) {
 }
 
 // stops answers x if it has to wait until the maintenance is over. What the gateway
-// itself leads a request to goes on: it was let through.
+// itself leads a request to goes on: it was let through. One that was rewritten is as
+// if the client had asked so.
 func (m *maintenance) stops(x *exchange) bool {
-	if x.answering != nil || !m.active(x) || m.passes(x) {
+	if x.answering != nil && !x.answering.sameRequest() || !m.active(x) || m.passes(x) {
 		return false
 	}
-	f := (&failure{
-		status: http.StatusServiceUnavailable, kind: "maintenance",
-		cause: "the site " + m.site + " is under maintenance", cure: m.cure(),
-	}).retryIn(m.retry)
+	f := m.failure()
 	if m.page != nil {
 		x.note(f)
 		m.page.serve(x, f)
@@ -97,6 +95,14 @@ func (m *maintenance) stops(x *exchange) bool {
 		x.fail(f)
 	}
 	return true
+}
+
+func (m *maintenance) failure() *failure {
+	f := &failure{
+		status: http.StatusServiceUnavailable, kind: "maintenance",
+		cause: "the site " + m.site + " is under maintenance", cure: m.cure(),
+	}
+	return f.retryIn(m.retry)
 }
 
 func (m *maintenance) active(x *exchange) bool {
@@ -172,4 +178,12 @@ func (s *switches) of(site string) *atomic.Bool {
 		s.all[site] = b
 	}
 	return b
+}
+
+// on reports whether a site is switched on.
+func (s *switches) on(site string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.all[site]
+	return b != nil && b.Load()
 }

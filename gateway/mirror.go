@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"headgate/gateway/wire"
-	"headgate/upstream"
 )
 
 // mirror gives a copy of the request to another pool and throws its answer away. The
@@ -34,7 +33,6 @@ func (a *mirror) copy(x *exchange) {
 		return
 	}
 	y := x.detach(nil, discarded{})
-	y.asked.Priority = upstream.PriorityLow
 	release := func() {}
 	if spool := x.body.spool; spool != nil {
 		release = x.body.share()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,8 +124,10 @@ func (p *errorPage) ask(x *exchange, f *failure) {
 	y := x.detach(x.context(), got)
 	y.path, y.req.PathInfo, y.req.ScriptName, y.req.Query, y.req.URI = p.path, p.path, "", p.query, escapePath(p.path)
 	y.r.Method = http.MethodGet
-	y.r.Fields.Del("Content-Type")
-	y.r.Fields.Del("Content-Length")
+	y.r.Fields = slices.DeleteFunc(y.r.Fields, func(f wire.Field) bool { return ofThisHop(f.Name) && !wire.Same(f.Name, "Host") })
+	if p.query != "" {
+		y.req.URI += "?" + p.query
+	}
 	y.route = y.gen.unrouted // whose errors have no pages
 	y.aside(p.pool)
 	if y.cut || got.status != http.StatusOK && got.status != f.status || got.over {

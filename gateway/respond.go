@@ -34,7 +34,7 @@ type failure struct {
 // fail answers with the page that the route has for f, or a plain one, and logs it.
 // Once the head of the response is out it can only be cut.
 func (x *exchange) fail(f *failure) {
-	if page := x.route.pages.of(f.status); page != nil && !x.started && x.answering == nil {
+	if page := x.route.pages.of(f.status); page != nil && !x.started && !x.onPage() {
 		x.note(f)
 		page.serve(x, f)
 		return

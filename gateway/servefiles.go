@@ -25,8 +25,12 @@ func (a *serveFiles) serve(x *exchange) {
 		return
 	}
 	base := x.answering.kept
-	x.answering.kept = nil
-	x.fileServed(a.dir.ServeWith(x, x.r, name, base), a.next)
+	x.answering.kept = nil // it has them
+	res := a.dir.ServeWith(x, x.r, name, base)
+	if !x.started {
+		x.answering.kept = base
+	}
+	x.fileServed(res, a.next)
 }
 
 // fileServed is called with what became of a file; next, if it is not nil, answers

@@ -116,10 +116,10 @@ func TestPagesOfWhatWasLedElsewhere(t *testing.T) {
 // that another route leads to it.
 func TestMaintenanceOfARewrittenRequest(t *testing.T) {
 	t.Parallel()
-	w := scripted(t, map[string]string{"/accel": ok("", "X-Accel-Redirect: /shop/x")})
+	w := scripted(t, nil)
 	conf := siteConf(w, "", `{path: /shop/, maintenance: on, pool: app}, {path: /old/, rewrite: {path: /shop/x}}, {pool: app}`)
 	c := gatewaytest.Start(t, conf).Client(t, gatewaytest.H2)
-	for _, path := range []string{"/shop/x", "/old/x", "/accel"} {
+	for _, path := range []string{"/shop/x", "/old/x"} {
 		if got := c.Get(path); got.Code != 503 {
 			t.Errorf("%s: got %d %q", path, got.Code, got.Body)
 		}
@@ -180,7 +180,7 @@ func TestKeptAnswersAreNotOfOtherUsers(t *testing.T) {
 		}
 		return ok("page of "+r.Var("HTTP_X_USER"), "Cache-Control: public, max-age=60", "Vary: X-User")
 	})
-	conf := siteConf(w, "forward_auth: {pool: app, path: /auth, headers: [X-User]}", `{path: /vary/, cache: true, pool: app}, {path: /key/, cache: {key: 'request.header["x-user"]'}, pool: app}`)
+	conf := siteConf(w, "forward_auth: {pool: app, path: /auth, headers: [X-User]}", `{path: /vary/, cache: {key: '"all"'}, pool: app}, {path: /key/, cache: {key: 'request.header["x-user"]'}, pool: app}`)
 	c := gatewaytest.Start(t, conf).Client(t, gatewaytest.H2)
 	for _, path := range []string{"/vary/x", "/key/x"} {
 		for _, user := range []string{"ali", "eve"} {
@@ -224,9 +224,9 @@ func TestKeptPageHasTheStatusOfTheError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	w := scripted(t, map[string]string{
-		"/sorry": ok("sorry", "Cache-Control: max-age=60"),
-		"/get1":  ok("", "X-Accel-Redirect: /shared/x", "Content-Disposition: attachment; filename=one", "Expires: Thu, 01 Jan 1970 00:00:00 GMT"),
-		"/get2":  ok("", "X-Accel-Redirect: /shared/x", "Content-Disposition: attachment; filename=two", "Set-Cookie: a=2"),
+		"/sorry":    ok("sorry", "Cache-Control: max-age=60"),
+		"/get1":     ok("", "X-Accel-Redirect: /shared/x", "Content-Disposition: attachment; filename=one", "Expires: Thu, 01 Jan 1970 00:00:00 GMT"),
+		"/get2":     ok("", "X-Accel-Redirect: /shared/x", "Content-Disposition: attachment; filename=two", "Set-Cookie: a=2"),
 		"/shared/x": ok("shared", "Cache-Control: max-age=60"),
 	})
 	conf := siteConf(w, "", fmt.Sprintf(`{path: /sorry, internal: true, cache: true, pool: app}, {path: /shared/, internal: true, cache: true, pool: app}, {path: /s/, files: %q, errors: {4xx: /sorry}}, {path: /m/, maintenance: on, errors: {503: /sorry}, pool: app}, {pool: app}`, dir))
@@ -364,7 +364,7 @@ func TestKeptWhileItComes(t *testing.T) {
 			return
 		}
 		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: max-age=60\r\nETag: \"v\"\r\nContent-Length: 8\r\n\r\nabcd")
-		time.AfterFunc(20*time.Millisecond, func() {}) // see below
+		<-time.After(20 * time.Millisecond)
 		c.Send("efgh")
 	})
 	conf := siteConf(w, `security: strict, compress: true, server_timing: on, cors: {origins: ["https://a.example"]}`, `{cache: true, headers: {request: {set: {X-A: b}}, response: {set: {X-Q: {cel: 'request.header["x-q"]'}}}}, pool: app}`)
@@ -492,8 +492,15 @@ sites:
 	for _, p := range []gatewaytest.Protocol{gatewaytest.H1, gatewaytest.H3} {
 		c := g.Client(t, p)
 		for _, row := range []struct{ name, pool, url string }{
-			{"silent", "502 504", "502 504"}, {"huge", "200", "200"}, {"cut", "200 502", "200 502"}, {"endless", "200 502 504", "200 502 504"}, {"101", "502", "502"},
-			{"hint", "200", "200"}, {"304", "304 502", "304 502"}, {"accel", "502", "302"}, {"401", "401", "401"},
+			{"silent", "502 504", "502 504"},
+			{"huge", "200", "200"},
+			{"cut", "200 502", "200 502"},
+			{"endless", "200 502 504", "200 502 504"},
+			{"101", "502", "502"},
+			{"hint", "200", "200"},
+			{"304", "304 502", "304 502"},
+			{"accel", "502", "302"},
+			{"401", "401", "401"},
 		} {
 			for path, want := range map[string]string{"/pool/x": row.pool, "/url/x": row.url} {
 				for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
@@ -537,7 +544,7 @@ func TestExplainsWhatRoutesDo(t *testing.T) {
 	dir := tree(t, map[string]string{"index.html": "x"})
 	text := fmt.Sprintf(`listen: {http: "127.0.0.1:80", https: "127.0.0.1:443"}
 tls: {issuer: internal}
-pools: {app: {members: ["127.0.0.1:1"]}}
+pools: {app: {members: ["127.0.0.1:1"]}, b: {members: ["127.0.0.1:2"]}}
 sites:
 - hosts: [a.example]
   errors: {4xx: {pool: app, path: /oops}}
@@ -550,8 +557,8 @@ sites:
   - {path: "~^/odd(.*)$", rewrite: {path: "$1"}}
   - {path: /down, maintenance: on, pool: app}
   - {path: /files/, files: %q}
-  - {path: /try/, files: %q, mirror: app, cache: true, compress: true, forward_auth: {pool: app}, pool: app}
-  - {path: /split/, split: {pools: [{pool: app, weight: 1}]}}
+  - {path: /try/, files: %q, mirror: app, cache: {key: '"all"'}, compress: true, forward_auth: {pool: app}, pool: app}
+  - {path: /split/, split: {pools: [{pool: app, weight: 1}, {pool: b, weight: 1}]}}
   - {path: /in/, internal: true, pool: app}
 `, dir, dir)
 	c, err := config.Parse("test.yaml", []byte(text), nil)
@@ -559,8 +566,8 @@ sites:
 		t.Fatal(err)
 	}
 	for path, want := range map[string][]string{
-		"/respond": {"200"}, "/go": {"302", "/else"}, "/re/x?a=b": {"PATH_INFO=/new/re/x", "QUERY_STRING=\n", "HTTP_X_A=b"}, "/led/x": {"PATH_INFO=/new/re/x"}, "/odd": {"404"}, "/down": {"503"},
-		"/files/x": {dir}, "/try/x": {dir, "app"}, "/split/": {"app 1/1"}, "/in/x": {"404"}, "/none": {"404"},
+		"/respond": {"200"}, "/go": {"308", "/else"}, "/re/x?a=b": {"PATH_INFO=/new/re/x", "QUERY_STRING=\n", "HTTP_X_A=b"}, "/led/x": {"PATH_INFO=/new/re/x"}, "/odd": {"404"}, "/down": {"503"},
+		"/files/x": {dir}, "/try/x": {dir, "app"}, "/split/": {"app 1/2"}, "/in/x": {"404"}, "/none": {"404"},
 	} {
 		for _, method := range []string{"GET", "POST", "OPTIONS"} {
 			for _, scheme := range []string{"https", "http"} {
@@ -680,5 +687,377 @@ func TestConnectionAfterLedElsewhere(t *testing.T) {
 		if r.Var("PATH_INFO") == "/smuggled" {
 			t.Error("the app got what was in a body")
 		}
+	}
+}
+
+// TestOptionsOfARouteWithMethods: only a preflight is for it, and the app sees none.
+func TestOptionsOfARouteWithMethods(t *testing.T) {
+	t.Parallel()
+	w := scripted(t, nil)
+	conf := siteConf(w, `cors: {origins: ["https://a.example"]}`, `{path: /x, method: POST, pool: app}`)
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		for _, row := range []struct {
+			header []string
+			want   int
+		}{
+			{nil, 405},
+			{[]string{"Access-Control-Request-Method: POST"}, 405},
+			{[]string{"Origin: https://a.example"}, 405},
+			{[]string{"Origin: https://a.example", "Access-Control-Request-Method: POST"}, 204},
+			{[]string{"Origin: https://a.example", "Access-Control-Request-Method: DELETE"}, 405},
+			{[]string{"Origin: https://b.example", "Access-Control-Request-Method: POST"}, 204},
+		} {
+			if got := c.Do(c.Request("OPTIONS", "/x", nil, row.header...)); got.Code != row.want {
+				t.Errorf("%v: got %d, want %d", row.header, got.Code, row.want)
+			}
+		}
+	})
+	if n := len(w.Requests()); n > 0 {
+		t.Errorf("the app was asked %d times", n)
+	}
+}
+
+// TestManyAreLedElsewhere at once, through a cache that makes them wait for each
+// other.
+func TestManyAreLedElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"a": "file"})
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			<-time.After(10 * time.Millisecond)
+			c.Send(ok("", "X-Accel-Redirect: /protected/a", "Cache-Control: max-age=60"))
+		}
+	})
+	conf := siteConf(w, "compress: true, security: basic", fmt.Sprintf(`{path: /protected/, internal: true, cache: true, files: %q}, {cache: true, pool: app}`, dir))
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				for _, method := range []string{"GET", "HEAD"} {
+					if got, err := c.Try(c.Request(method, "/x", nil)); err != nil || got.Code != 200 || method == "GET" && got.Body != "file" || got.Length != 4 {
+						t.Errorf("%s: got %+v, %v", method, got, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		until(t, "nothing is under way", func() bool { return inFlight(c.Gateway) == 0 })
+	})
+}
+
+// TestShortenedFileIsCut: half an answer never looks whole, and its connection is not
+// used again.
+func TestShortenedFileIsCut(t *testing.T) {
+	t.Parallel()
+	for _, more := range []string{"", "compress: true, ", "bandwidth: 1GiB, ", "cache: true, ", "security: strict, compress: true, cache: true, "} {
+		t.Run(more, func(t *testing.T) {
+			t.Parallel()
+			dir := tree(t, map[string]string{"a.txt": strings.Repeat("a line of text\n", 4<<20)})
+			g := gatewaytest.Start(t, gatewaytest.Conf{Routes: fmt.Sprintf(`{path: /ok, respond: {body: fine}}, {path: /s/, %sfiles: %q}`, more, dir)}.String())
+			for _, p := range []gatewaytest.Protocol{gatewaytest.H1, gatewaytest.H1S, gatewaytest.H2, gatewaytest.H3} {
+				c := g.Client(t, p)
+				name := dir + "/" + p.String() + ".txt"
+				if err := os.Link(dir+"/a.txt", name); err != nil {
+					t.Fatal(err)
+				}
+				b, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				r := c.Request("GET", "/s/"+p.String()+".txt", nil)
+				resp, err := c.Open(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Truncate(name, 1000); err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if strings.Contains(more, "cache") && err == nil && n == 60<<20 {
+					continue // it was in the cache by then
+				}
+				if err == nil {
+					t.Errorf("%s: %d of %d bytes came, and that looks like all", p, n, 60<<20)
+				}
+				if got := c.Get("/ok"); got.Body != "fine" {
+					t.Errorf("%s: then %+v", p, got)
+				}
+				line := g.Request(r.Header.Get("X-Request-Id"))
+				if !strings.HasPrefix(line.Text("err"), "a file became shorter") || line["aborted"] != true {
+					t.Errorf("%s: the access log has %v", p, line)
+				}
+			}
+			until(t, "nothing is under way", func() bool { return inFlight(g) == 0 })
+		})
+	}
+}
+
+// TestMirrorThatHangs keeps nobody waiting, neither clients nor the end.
+func TestMirrorThatHangs(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	defer close(hold)
+	shadow := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			<-hold
+		}
+	})
+	app := scripted(t, nil)
+	conf := fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
+pools:
+  app: {members: [%q]}
+  shadow: {members: [%q]}
+sites:
+- http: serve
+  routes: [{mirror: shadow, pool: app}]
+`, app.Addr(), shadow.Addr())
+	g := gatewaytest.Start(t, conf)
+	c := g.Client(t, gatewaytest.H2)
+	body := strings.Repeat("x", 300_000)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			for range 30 {
+				if got, err := c.Try(c.Request("POST", "/x", strings.NewReader(body))); err != nil || !strings.HasSuffix(got.Body, "body=300000") {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	begun := time.Now()
+	g.Shutdown()
+	wait(t, g.Ended(), "the end")
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+}
+
+// TestPagesOfRefusedBodies: the connection is closed after them, and HEAD has the
+// header of GET.
+func TestPagesOfRefusedBodies(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"413.html": "<h1>too much</h1>", "413.tmpl": "<p>{{.Cause}}</p>", "big.html": strings.Repeat("x", 2000)})
+	w := scripted(t, map[string]string{"/page": ok("<h1>too much</h1>"), "/huge": ok(strings.Repeat("x", 3<<20)), "/fails": "garbage", "/led": ok("", "X-Accel-Redirect: /pages/413.html")})
+	conf := siteConf(w, "limits: {body: 10}", fmt.Sprintf(`{path: /pages/, internal: true, files: %q},
+	  {path: /path, errors: {413: /pages/413.html, 404: /pages/413.html}, routes: [{path: /path/none, files: %q}], pool: app}, {path: /file, errors: {4xx: {file: %q}}, pool: app},
+	  {path: /pool, errors: {4xx: {pool: app, path: /page}}, pool: app}, {path: /huge, errors: {4xx: {pool: app, path: /huge}}, pool: app}, {path: /fails, errors: {4xx: {pool: app, path: /fails}}, pool: app},
+	  {path: /led, errors: {4xx: {pool: app, path: /led}}, pool: app}, {path: /tmpl/, errors: {4xx: {template: %q}}, access: {deny: [127.0.0.0/8]}, pool: app}, {path: /nowhere, errors: {4xx: /none, 5xx: /none}, pool: app}`, dir, dir, dir+"/413.html", dir+"/413.tmpl"))
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		for _, path := range []string{"/path", "/file", "/pool", "/huge", "/fails", "/led", "/nowhere"} {
+			got := c.Post(path, strings.Repeat("x", 100))
+			if got.Code != 413 || got.BodyErr != nil || c.Protocol.Major() == 1 && !got.Close {
+				t.Errorf("%s: got %+v", path, got)
+			}
+			if plain := path == "/huge" || path == "/fails" || path == "/led" || path == "/nowhere"; plain == (got.Body == "<h1>too much</h1>") {
+				t.Errorf("%s: got %.100q", path, got.Body)
+			}
+			if line := c.Gateway.Request(got.ID); line.Number("status") != 413 || line.Number("bytes_out") != float64(len(got.Body)) || line.Text("err") == "" {
+				t.Errorf("%s: the access log has %v", path, line)
+			}
+			head := c.Do(c.Request("HEAD", path+"?x", nil))
+			if head.Body != "" {
+				t.Errorf("HEAD %s: got %+v", path, head)
+			}
+		}
+		for _, path := range []string{"/path/none/x", "/path/none/y/z"} {
+			get, head := c.Get(path), c.Do(c.Request("HEAD", path, nil))
+			if get.Code != 404 || head.Code != 404 || head.Body != "" || head.Length != get.Length {
+				t.Errorf("%s: got %+v and %+v", path, get, head)
+			}
+		}
+		if got := c.Get("/tmpl/%3Cscript%3E"); strings.Contains(got.Body, "<script>") {
+			t.Errorf("got %q", got.Body)
+		}
+	})
+}
+
+// TestRefreshAside: what is fetched in the background has nothing of the request that
+// began it when that is over.
+func TestRefreshAside(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int64
+	w := flaky(t, func(r *uwsgitest.Request) string {
+		<-time.After(5 * time.Millisecond)
+		return ok(fmt.Sprintf("%s|%s", r.Var("PATH_INFO"), r.Var("HTTP_X_SAME")), "Cache-Control: max-age=0, stale-while-revalidate=600", fmt.Sprintf(`ETag: "%d"`, n.Add(1)))
+	})
+	conf := siteConf(w, "compress: true, security: basic, errors: {5xx: /none}", `{cache: true, mirror: {pool: app, percent: 50}, headers: {request: {set: {X-Same: {cel: request.path}}}}, pool: app}`)
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for j := range 25 {
+					path := fmt.Sprintf("/%d", (i+j)%5)
+					if got, err := c.Try(c.Request("GET", path, nil, "X-Pad: "+strings.Repeat("y", j*20))); err != nil || got.Body != path+"|"+path {
+						t.Errorf("%s: got %+v, %v", path, got, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if err := c.Gateway.ReloadWith(conf); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPausedPoolThatIsAsked refuses in its time.
+func TestPausedPoolThatIsAsked(t *testing.T) {
+	t.Parallel()
+	w, auth := scripted(t, nil), scripted(t, nil)
+	conf := fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
+pools:
+  app: {members: [%q]}
+  auth: {members: [%q]}
+  away: {members: ["unix:/nowhere/x.sock"], queue: {timeout: 100ms}}
+sites:
+- http: serve
+  routes: [{path: /away, forward_auth: {pool: away}, pool: app}, {forward_auth: {pool: auth, timeout: 300ms}, pool: app}]
+`, w.Addr(), auth.Addr())
+	g := gatewaytest.Start(t, conf)
+	c := g.Client(t, gatewaytest.H2)
+	if got := c.Get("/away"); got.Code != 502 {
+		t.Errorf("away: got %d %q", got.Code, got.Body)
+	}
+	if got := c.Get("/x"); got.Code != 200 {
+		t.Errorf("got %d %q", got.Code, got.Body)
+	}
+	if _, err := g.PausePool("auth", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Get("/x"); got.Code != 502 {
+		t.Errorf("paused: got %d %q", got.Code, got.Body)
+	}
+	until(t, "nothing is under way", func() bool { return inFlight(g) == 0 })
+}
+
+// TestAskedAboutWhatTheAppSees: a path that is written in another way is the same one.
+func TestAskedAboutWhatTheAppSees(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Value
+	outside := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked.Store(r.Header.Get("X-Forwarded-Uri"))
+		if !strings.HasPrefix(r.Header.Get("X-Forwarded-Uri"), "/public/") {
+			rw.WriteHeader(403)
+		}
+	}))
+	defer outside.Close()
+	w := scripted(t, nil)
+	conf := siteConf(w, "", fmt.Sprintf(`{forward_auth: {url: %q}, pool: app}`, outside.URL))
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		for target, want := range map[string]string{"/public/x%20y?a=%20b": "/public/x%20y?a=%20b", "/public/../admin": "/admin", "/public/%2e%2e/admin?x": "/admin?x", "//public/./../admin": "/admin"} {
+			got, err := c.Raw(gatewaytest.Head{Target: target, Authority: gatewaytest.Host}, "")
+			if err != nil || (got.Code == 200) != strings.HasPrefix(want, "/public/") {
+				t.Errorf("%s: got %+v, %v", target, got, err)
+			} else if got.Code != 400 && asked.Load() != want {
+				t.Errorf("%s: %q was asked about", target, asked.Load())
+			}
+		}
+	})
+}
+
+// TestBodyTypeIsThatOfTheApp: of two types none passes that the app takes for another.
+func TestBodyTypeIsThatOfTheApp(t *testing.T) {
+	t.Parallel()
+	w := scripted(t, nil)
+	conf := siteConf(w, "", `{body_types: image/*, pool: app}`)
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		for _, types := range [][2]string{{"image/png", "text/html"}, {"text/html", "image/png"}} {
+			n := len(w.Requests())
+			got, err := c.Raw(gatewaytest.Head{Method: "POST", Authority: gatewaytest.Host, Fields: [][2]string{{"content-length", "1"}, {"content-type", types[0]}, {"content-type", types[1]}}}, "x")
+			if err != nil {
+				t.Errorf("%v: %v", types, err)
+				continue
+			}
+			for _, r := range w.Requests()[n:] {
+				if said := r.Var("CONTENT_TYPE"); got.Code == 200 && said != "image/png" {
+					t.Errorf("%v: the app was told %q", types, said)
+				}
+			}
+		}
+	})
+}
+
+// TestKeptAnswersOfNestedRoutes are those of their conditions.
+func TestKeptAnswersOfNestedRoutes(t *testing.T) {
+	t.Parallel()
+	w := flaky(t, func(r *uwsgitest.Request) string {
+		return ok(r.Var("HTTP_X_KIND"), "Cache-Control: max-age=60")
+	})
+	conf := siteConf(w, "", `{when: 'request.header["x-beta"] == "yes"', headers: {request: {set: {X-Kind: beta}}}, routes: [{path: /x, cache: true, pool: app}]},
+	  {when: 'request.header["x-beta"] != "yes"', headers: {request: {set: {X-Kind: main}}}, routes: [{path: /x, cache: true, pool: app}]}`)
+	c := gatewaytest.Start(t, conf).Client(t, gatewaytest.H2)
+	for _, row := range [][2]string{{"yes", "beta"}, {"no", "main"}, {"yes", "beta"}, {"no", "main"}} {
+		if got := c.Get("/x", "X-Beta: "+row[0]); got.Body != row[1] {
+			t.Errorf("X-Beta: %s: got %q, %s", row[0], got.Body, got.Header.Get("Cache-Status"))
+		}
+	}
+}
+
+// TestKeptAnswersOfASplit are of the pool that a client was given to.
+func TestKeptAnswersOfASplit(t *testing.T) {
+	t.Parallel()
+	page := func(text string) *uwsgitest.Worker {
+		return scripted(t, map[string]string{"/x": ok(text, "Cache-Control: max-age=60")})
+	}
+	main, canary := page("main"), page("canary")
+	g, err := gatewaytest.Try(t, fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
+pools:
+  main: {members: [%q]}
+  canary: {members: [%q]}
+sites:
+- http: serve
+  routes: [{cache: true, split: {pools: [{pool: main, weight: 1}, {pool: canary, weight: 1}]}}]
+`, main.Addr(), canary.Addr()))
+	if err != nil {
+		t.Skip("it is refused: ", err)
+	}
+	c := g.Client(t, gatewaytest.H2)
+	for _, pool := range []string{"main", "canary", "main"} {
+		if got := c.Get("/x", "Cookie: headgate_split="+pool); got.Body != pool {
+			t.Errorf("a client of %s: got %q, %s", pool, got.Body, got.Header.Get("Cache-Status"))
+		}
+	}
+}
+
+// TestPageOfTooManyAtOnce by path, where the limit is that of the site.
+func TestPageOfTooManyAtOnce(t *testing.T) {
+	t.Parallel()
+	hold, begun := make(chan struct{}), make(chan struct{}, 1)
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			begun <- struct{}{}
+			<-hold
+			c.Send(answerOK)
+		}
+	})
+	dir := tree(t, map[string]string{"429.html": "slow down"})
+	conf := siteConf(w, "in_flight: 1, errors: {429: /pages/429.html}", fmt.Sprintf(`{path: /pages/, internal: true, files: %q}, {pool: app}`, dir))
+	g := gatewaytest.Start(t, conf)
+	c := g.Client(t, gatewaytest.H2)
+	var first sync.WaitGroup
+	first.Go(func() {
+		if got, err := c.Try(c.Request("GET", "/x", nil)); err != nil || got.Code != 200 {
+			t.Errorf("the first: got %+v, %v", got, err)
+		}
+	})
+	wait(t, begun, "the first request")
+	for range 3 {
+		if got := c.Get("/x"); got.Code != 429 || got.Body != "slow down" {
+			t.Errorf("got %d %q", got.Code, got.Body)
+		}
+	}
+	close(hold)
+	first.Wait()
+	until(t, "nothing is under way", func() bool { return inFlight(g) == 0 })
+	if got := c.Get("/x"); got.Code != 200 {
+		t.Errorf("later: got %d", got.Code)
 	}
 }

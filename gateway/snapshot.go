@@ -31,6 +31,9 @@ func (g *Gateway) Snapshot() stats.Snapshot {
 		gen.describeMembers(s.Pools)
 	}
 	s.Listeners = g.listeners()
+	for i := range s.Sites {
+		s.Sites[i].Maintenance = g.switches.on(s.Sites[i].Name)
+	}
 	return s
 }
 

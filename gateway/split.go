@@ -19,18 +19,27 @@ type share struct {
 	to     *passTo
 }
 
-func (a *splitTo) serve(x *exchange) {
+func (a *splitTo) serve(x *exchange) { a.choose(x).to.serve(x) }
+
+// choose decides once for a request.
+func (a *splitTo) choose(x *exchange) *share {
+	for i := range a.shares {
+		if x.share == &a.shares[i] {
+			return x.share
+		}
+	}
 	named := cookie(x.r.Fields, a.cookie)
 	for i := range a.shares {
 		if s := &a.shares[i]; named != "" && s.name == named {
-			s.to.serve(x)
-			return
+			x.share = s
+			return s
 		}
 	}
 	s := a.pick()
+	x.share = s
 	c := http.Cookie{Name: a.cookie, Value: s.name, Path: "/", HttpOnly: true, Secure: x.scheme == "https", SameSite: http.SameSiteLaxMode}
 	x.edge.adds.Add("Set-Cookie", c.String())
-	s.to.serve(x)
+	return s
 }
 
 // pick chooses by chance.

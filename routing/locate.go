@@ -137,8 +137,8 @@ func (l *locator) nameInHost(i int, p *part) error {
 }
 
 // domainFollows reports whether the host ends, behind the part i, in a domain that
-// what was captured cannot make another one: that of the request, or plain text that
-// begins with a dot or has two.
+// what was captured cannot make another one: that of the request, or plain text with
+// a domain of its own behind its first dot.
 func (l *locator) domainFollows(i int) bool {
 	dot := false
 	for _, p := range l.parts[i+1:] {
@@ -149,14 +149,29 @@ func (l *locator) domainFollows(i int) bool {
 			return dot
 		case sourceText:
 			if dot = p.text == "."; !dot {
-				domain := hostOf(p.text)
-				return len(domain) > 1 && domain[0] == '.' || strings.Count(domain, ".") > 1
+				return ownDomain(hostOf(p.text))
 			}
 		default:
 			return false
 		}
 	}
 	return false
+}
+
+// ownDomain reports whether host has, behind its first dot, a domain below which not
+// everybody can have a name: two labels, or one that is never registered (RFC 6761).
+func ownDomain(host string) bool {
+	if strings.Contains(host, "@") {
+		return false
+	}
+	host, _, _ = strings.Cut(host, ":")
+	_, domain, _ := strings.Cut(strings.TrimSuffix(host, "."), ".")
+	switch strings.ToLower(domain) {
+	case "localhost", "test", "example", "internal", "local":
+		return true
+	}
+	label, rest, _ := strings.Cut(domain, ".")
+	return label != "" && rest != "" && rest[0] != '.'
 }
 
 // hostFollows reports whether plain text of the host follows the part i.

@@ -83,10 +83,7 @@ func (s *Server) list(a wire.Answer, r *wire.Request, dir *entry, base wire.Fiel
 		return Result{Outcome: Failed, Err: err}
 	}
 	f := wire.Fields{{Name: "Content-Type", Value: contentType}, {Name: "Vary", Value: "Accept"}}
-	for i := range base {
-		f.Del(base[i].Name)
-	}
-	a.WriteHead(http.StatusOK, append(f, base...), int64(len(page)))
+	a.WriteHead(http.StatusOK, over(f, base), int64(len(page)))
 	if r.Method == http.MethodHead {
 		return Result{Outcome: Answered, Status: http.StatusOK}
 	}

@@ -37,8 +37,15 @@ func (q *request) head(e, body *entry, coding string, base wire.Fields) {
 	if len(e.variants) > 0 {
 		f = append(f, wire.Field{Name: "Vary", Value: "Accept-Encoding"})
 	}
+	q.fields = over(f, base)
+}
+
+// over puts base over the fields of a file. What the answer depends on adds up.
+func over(f, base wire.Fields) wire.Fields {
 	for i := range base {
-		f.Del(base[i].Name)
+		if !wire.Same(base[i].Name, "Vary") {
+			f.Del(base[i].Name)
+		}
 	}
-	q.fields = append(f, base...)
+	return append(f, base...)
 }

@@ -27,7 +27,7 @@ func (s *Server) Serve(a wire.Answer, r *wire.Request, name string) Result {
 
 // ServeWith is Serve for a name that an app has given (X-Accel-Redirect, X-Sendfile):
 // the fields of base are those of its answer that are kept, and count more than the
-// file's own of the same name. Every method but HEAD is GET.
+// file's own of the same name, but for Vary, which adds up. Every method but HEAD is GET.
 func (s *Server) ServeWith(a wire.Answer, r *wire.Request, name string, base wire.Fields) Result {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		get := *r

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,6 +203,10 @@ func TestFieldsOfTheAppCountMore(t *testing.T) {
 		if a.body.String() != "0123456789" || cookies != 2 || kind != "application/x-report" || !one || control != "private" || !once || a.fields.Get("ETag") == "" {
 			t.Errorf("%s: got %q %v", method, a.body.String(), a.fields)
 		}
+	}
+	base = append(base, wire.Field{Name: "vary", Value: "Cookie"})
+	if vary := slices.Collect(serve("GET").fields.Values("Vary")); !slices.Equal(vary, []string{"Accept-Encoding", "Cookie"}) {
+		t.Errorf("got Vary %q, want that of the file and that of the app", vary)
 	}
 	if a := serve("HEAD"); a.length != 10 {
 		t.Errorf("HEAD: length %d", a.length)

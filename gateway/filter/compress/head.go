@@ -104,8 +104,11 @@ func (h *head) encode(name string) {
 	for _, f := range h.fields {
 		switch {
 		case wire.Same(f.Name, "ETag"):
-			if strings.HasPrefix(f.Value, `"`) {
+			switch strong, weak := isTag(f.Value), isTag(strings.TrimPrefix(f.Value, "W/")); {
+			case strong:
 				f.Value = "W/" + f.Value
+			case !weak: // as nginx: it is no tag
+				continue
 			}
 		case ofBytes(f.Name):
 			continue
@@ -116,6 +119,9 @@ func (h *head) encode(name string) {
 	h.fields = kept
 	h.fields.Add("Content-Encoding", name)
 }
+
+// isTag reports whether v is in quotes.
+func isTag(v string) bool { return len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' }
 
 // ofBytes reports whether a field says something of the bytes that are sent, or of
 // those of which ranges are.

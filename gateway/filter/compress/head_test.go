@@ -62,6 +62,8 @@ func TestHead(t *testing.T) {
 		"of two":       {200, []string{html, "Cache-Control: max-age=1", "Cache-Control: no-transform"}, []string{html, "Cache-Control: max-age=1", "Cache-Control: no-transform"}},
 		"strong tag":   {200, []string{`ETag: "a"`, html}, append([]string{`ETag: W/"a"`}, coded...)},
 		"weak tag":     {200, []string{`etag: W/"a"`, html}, append([]string{`etag: W/"a"`}, coded...)},
+		"no tag":       {200, []string{"ETag: a", html}, coded},
+		"half a tag":   {200, []string{`ETag: "a`, html}, coded},
 		"of the bytes": {200, []string{"Accept-Ranges: bytes", "Content-MD5: x", "Digest: x", "Content-Digest: x", "Repr-Digest: x", "content-length: 2000", html}, coded},
 		"vary":         {200, []string{"Vary: Cookie", html}, []string{"Vary: Cookie, Accept-Encoding", html, "Content-Encoding: gzip"}},
 		"vary twice":   {200, []string{"Vary: Origin", "vary: Accept, X", html}, []string{"Vary: Origin", "vary: Accept, X, Accept-Encoding", html, "Content-Encoding: gzip"}},

@@ -37,7 +37,8 @@
 // 6), Date, names with an underscore, which a WSGI app cannot tell from a hyphen,
 // X-Headgate-*, and in requests what only the gateway says of them: Host,
 // X-Forwarded-*, Forwarded, X-Real-Ip, X-Request-Id, Proxy. A remove that ends in *
-// passes by them. What a client writes with an underscore goes with what is removed
+// passes by them, and by Content-Encoding and Content-Range, without which a body is
+// read as what it is not. What a client writes with an underscore goes with what is removed
 // or set: an app that gets X-User from here does not get X_User from a client.
 //
 // # CORS

@@ -90,9 +90,11 @@ func isKeptInRequests(name string) bool {
 	return isHostField(name) || onlyGateway(name) || isKeptInAnswers(name)
 }
 
-// isKeptInAnswers is isKeptInRequests for answers.
+// isKeptInAnswers is isKeptInRequests for answers. Without its coding or its range a
+// body is read as what it is not.
 func isKeptInAnswers(name string) bool {
-	return framing(name) || wire.Same(name, "Date") || beginsWith(name, "X-Headgate-")
+	return framing(name) || wire.Same(name, "Date") || beginsWith(name, "X-Headgate-") ||
+		wire.Same(name, "Content-Encoding") || wire.Same(name, "Content-Range")
 }
 
 // onlyGateway reports whether only the gateway says a field of a request.

@@ -63,6 +63,12 @@ func TestChanges(t *testing.T) {
 			[]string{"X-Forwarded-For: 1", "X-Headgate-Retry: safe", "x-request-id: 2", "X-Foo_Bar: 3", "Connection: close", "Content-Length: 4", "Content-Type: a/b", "Date: now", "Host: h"},
 			[]string{"X-Forwarded-For: 1", "X-Headgate-Retry: safe", "x-request-id: 2", "Connection: close", "Content-Length: 4", "Date: now", "Host: h"},
 		},
+		{
+			"a star passes by what says how the body is to be read",
+			headers.Changes{Remove: []string{"Content-*"}},
+			[]string{"Content-Encoding: br", "content-range: bytes 0-1/9", "Content-Language: de", "Content-Length: 2"},
+			[]string{"Content-Encoding: br", "content-range: bytes 0-1/9", "Content-Length: 2"},
+		},
 		{"set in place of all, written as the operator has it", headers.Changes{Set: map[string]headers.Value{"X-One": text("new")}}, []string{"x-one: 1", "B: 2", "X-ONE: 3", "C: 4"}, []string{"X-One: new", "B: 2", "C: 4"}},
 		{"set what is not there", headers.Changes{Set: map[string]headers.Value{"X-One": text("new")}}, []string{"B: 2"}, []string{"B: 2", "X-One: new"}},
 		{"add", headers.Changes{Add: map[string]headers.Value{"Link": text("b")}}, []string{"Link: a"}, []string{"Link: a", "Link: b"}},
