@@ -50,7 +50,7 @@ func (x *exchange) serveAgain(a *again) {
 	x.slowDown(a.rate)
 	r := x.ownRequest()
 	if a.roots != nil {
-		a.roots.serve(x, a)
+		x.route.sending.serve(x)
 		return
 	}
 	if !a.sameRequest() {

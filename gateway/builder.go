@@ -243,6 +243,15 @@ func (b *builder) filters(c *config.Route, r *route) (action, error) {
 		}
 	}
 	r.filters, r.cors = f, f.CORS != nil && f.CORS.Enabled()
+	if len(c.Sendfile) == 0 {
+		return a, nil
+	}
+	r.sending = sendingFile{}
+	for _, step := range []func(*config.Route, action) (action, error){b.compress, b.bandwidth, b.answerHeaders} {
+		if r.sending, err = step(c, r.sending); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 

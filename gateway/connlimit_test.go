@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headgate/gateway/gatewaytest"
+	"headgate/upstream/uwsgi/uwsgitest"
 )
 
 // hold opens a connection that stays: a request was answered on it.
@@ -180,5 +181,73 @@ func TestManyWhoAreTurnedAway(t *testing.T) {
 		if _, err := io.ReadAll(c); isTimeoutErr(err) {
 			t.Fatal("a connection beyond the limit is not closed")
 		}
+	}
+}
+
+// TestPlacesComeBack: however a connection ends, its place, and that of its client,
+// is free afterwards.
+func TestPlacesComeBack(t *testing.T) {
+	t.Parallel()
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() != nil {
+			c.Send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}
+	})
+	conf := before(w)
+	conf.Listen, conf.Limits = "proxy_protocol: [127.0.0.1], http3: false", "client_connections: 2, header_timeout: 200ms"
+	conf.Routes = `{path: /ws, pool: app}, {respond: {status: 200, body: ok}}`
+	g := gatewaytest.Start(t, conf.String())
+	client := headerOf(t, 2, "192.0.2.7:4711", "198.51.100.1:80")
+	get := fmt.Sprintf("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", gatewaytest.Host)
+	hello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+	for _, kind := range []string{"http", "https"} {
+		for _, sent := range []string{
+			"", "PRO", "PROXY X\r\n", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff", proxyLocal2, proxyUnknown1, get,
+			client, client + "G", client + get, client + get + "GET / HTTP/1.1\r\nHo", client + "\x00\x01\x02", client + client + get,
+			client + hello, client + "\x16\x03\x01\x00\x02\x01\x00", client + "\x15\x03\x01\x00\x02\x01\x00",
+			client + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", client + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x05\x00\x00\x00\x00\x00\x00", client + "PRI * HTTP/2.0\r\n\r\nX",
+			client + fmt.Sprintf("GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nping", gatewaytest.Host),
+		} {
+			for _, reset := range []bool{false, true} {
+				c, err := net.Dial("tcp", g.Address(kind))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.SetDeadline(time.Now().Add(10 * time.Second))
+				io.WriteString(c, sent)
+				if reset {
+					c.(*net.TCPConn).SetLinger(0)
+				} else {
+					c.(*net.TCPConn).CloseWrite()
+					io.Copy(io.Discard, c)
+				}
+				c.Close()
+			}
+		}
+	}
+	await(t, "no connection is counted", func() bool {
+		for _, l := range g.Listeners() {
+			if l.Connections != 0 {
+				return false
+			}
+		}
+		return true
+	})
+	ws := client + fmt.Sprintf("GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", gatewaytest.Host)
+	for range 2 { // tunnels count while they are open
+		c, err := net.Dial("tcp", g.Address("http"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(c, ws)
+		if line, err := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 101 ") {
+			t.Errorf("tunnel: got %q, %v", line, err)
+		}
+	}
+	if code, _ := hold(t, g, client); code != 503 {
+		t.Errorf("beside two tunnels: got %d, want 503", code)
 	}
 }

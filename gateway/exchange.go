@@ -64,6 +64,8 @@ type exchange struct {
 	cut     bool // the answer must not end cleanly
 	failure string
 
+	preflight bool // the answer is that to a preflight, and says all of it
+
 	share   *share         // of a split, that it was given to
 	taken   []*limit.Rates // that have let it pass
 	entered []*limit.Gate  // that have decided on it

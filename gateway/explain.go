@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,6 +20,7 @@ import (
 
 	"headgate/gateway/config"
 	"headgate/gateway/filter/headers"
+	"headgate/gateway/filter/limit"
 	"headgate/gateway/notation"
 	"headgate/gateway/wire"
 	"headgate/routing"
@@ -31,7 +33,7 @@ import (
 // hosts that nobody makes a certificate for, roots of a pool that cannot be read.
 // What works but is hardly meant, such as an expired certificate, goes to log.
 func Check(c *config.Config, log *slog.Logger) error {
-	gen, err := New(Setup{}).newGeneration(c, nil)
+	gen, err := New(dry()).newGeneration(c, nil)
 	if err != nil {
 		return err
 	}
@@ -42,6 +44,19 @@ func Check(c *config.Config, log *slog.Logger) error {
 		}
 	}
 	return nil
+}
+
+// dry is what a gateway is built with that will not run.
+func dry() Setup {
+	return Setup{Shared: func(string) (limit.Shared, error) { return nobody{}, nil }}
+}
+
+// nobody counts no rates.
+type nobody struct{}
+
+// Take implements limit.Shared.
+func (nobody) Take(context.Context, string, time.Duration, time.Duration) (time.Duration, bool, error) {
+	return 0, true, nil
 }
 
 // Explanation says what would become of a request.
@@ -66,7 +81,7 @@ type Explanation struct {
 // and sends nothing. Headers are lines such as "Name: value". The error is for
 // arguments that make no request.
 func Explain(c *config.Config, method, target string, headers []string) (*Explanation, error) {
-	g := New(Setup{})
+	g := New(dry())
 	gen, err := g.newGeneration(c, nil)
 	if err != nil {
 		return nil, err

@@ -101,6 +101,7 @@ type preflight struct {
 
 func (a *preflight) serve(x *exchange) {
 	if f, ok := a.cors.Preflight(x.r); ok {
+		x.preflight = true
 		x.out = append(x.out[:0], f...)
 		x.writeHead(http.StatusNoContent, -1)
 		return
@@ -218,7 +219,7 @@ func (d *dress) WriteHead(status int, f wire.Fields, length int64) {
 	if d.by.timing {
 		f = append(f, wire.Field{Name: "Server-Timing", Value: x.timing()})
 	}
-	if d.by.cors != nil {
+	if d.by.cors != nil && !x.preflight {
 		d.by.cors.Response(x.r, &f)
 	}
 	if d.by.set != nil {

@@ -238,16 +238,26 @@ func (x *exchange) findRoute(internal bool) *failure {
 			status: http.StatusMethodNotAllowed, kind: "method", allow: strings.Join(m.Allow(), ", "),
 			cause: fmt.Sprintf("the method %s is not served at the path %q", x.r.Method, x.path),
 		}
-	case m.Found == routing.NoRoute, m.Route.internal && !internal:
+	case m.Found == routing.SiteRoute && m.Route.internal && !internal:
+		return &failure{
+			status: http.StatusNotFound, kind: "internal",
+			cause: x.noRoute(), // clients are not told more
+			cure:  "the route " + m.Route.name + " is internal: only X-Accel-Redirect and errors lead to it",
+		}
+	case m.Found == routing.NoRoute:
 		return &failure{
 			status: http.StatusNotFound, kind: "no_route",
-			cause: fmt.Sprintf("no route of the site %s matches the path %q", x.site.name, x.path),
+			cause: x.noRoute(),
 			cure:  "add a route without path for everything else",
 		}
 	}
 	x.route = m.Route
 	x.req.ScriptName, x.req.PathInfo = m.ScriptName, m.PathInfo
 	return nil
+}
+
+func (x *exchange) noRoute() string {
+	return fmt.Sprintf("no route of the site %s matches the path %q", x.site.name, x.path)
 }
 
 // holds reports whether the condition of a route does. One that has no value counts

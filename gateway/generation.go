@@ -62,6 +62,7 @@ type site struct {
 type route struct {
 	name     string // as the configuration has it, for spans and explain
 	action   action
+	sending  action              // of files that the app has named; nil: it may name none
 	when     *expression.Program // its condition; nil: none
 	internal bool                // not for clients
 	cors     bool                // preflights are answered

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,7 +132,7 @@ func (m *maintenance) passes(x *exchange) bool {
 func (m *maintenance) cure() string {
 	switch {
 	case m.switched.Load():
-		return "headgate maintenance off " + m.site
+		return "headgate maintenance off " + quoted(m.site)
 	case m.on:
 		return "remove maintenance from the configuration and reload"
 	case m.flag != nil && m.flag.there.Load():
@@ -186,4 +187,12 @@ func (s *switches) on(site string) bool {
 	defer s.mu.Unlock()
 	b := s.all[site]
 	return b != nil && b.Load()
+}
+
+// quoted is the name of a site as a shell takes it.
+func quoted(site string) string {
+	if strings.Contains(site, "*") {
+		return "'" + site + "'"
+	}
+	return site
 }

@@ -189,7 +189,7 @@ func newPageTemplate(path string) (*pageFile, error) {
 func readPage(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: name a file that is there", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > mostPage {
 		return nil, fmt.Errorf("%s is not a file of at most %d bytes: name one", path, mostPage)

@@ -91,7 +91,7 @@ func (f *failure) retryIn(d time.Duration) *failure {
 // logFailure tells the operator of what is theirs to mend: everything from 500 on,
 // as long as there is not too much of it.
 func (x *exchange) logFailure(f *failure) {
-	if f.status < 500 && f.kind != "too_large" || x.r.Refusal != nil { // clients may send what they like
+	if f.status < 500 && f.kind != "too_large" || x.r.Refusal != nil || f.kind == "maintenance" { // clients may send what they like
 		return
 	}
 	skipped, ok := x.d.g.failures.allow(time.Now())

@@ -57,6 +57,11 @@ func (x *exchange) fileMissing(res files.Result) {
 		}
 		x.redirect(http.StatusMovedPermanently, to)
 	case files.Forbidden:
+		if res.Err != nil {
+			x.d.g.log.Warn("a file may not be read", "request", x.id, "site", x.site.name, "path", x.path, "err", res.Err)
+			x.fail(&failure{status: http.StatusForbidden, kind: "file", err: res.Err, cause: fmt.Sprintf("the file at %q may not be read", x.path), cure: "give the user that runs headgate the right to read it"})
+			return
+		}
 		x.refuse(http.StatusForbidden, "directory", fmt.Sprintf("%q is a directory without an index", x.path), "put an index.html there, or write listing: true at the files of the route")
 	case files.NotAllowed:
 		x.fail(&failure{status: http.StatusMethodNotAllowed, kind: "method", allow: "GET, HEAD", cause: "files are read, and the method " + x.r.Method + " does something else"})
@@ -100,13 +105,19 @@ func newSendfile(paths []string) (*sendfile, error) {
 	for _, path := range paths {
 		dir, err := files.New(files.Options{Root: path, Hidden: true}.WithDefaults(), nil)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("sendfile: %w", err))
+			errs = append(errs, fmt.Errorf("sendfile: the directory %s cannot be used: %w", path, err))
 			continue
 		}
 		s.roots = append(s.roots, sendfileRoot{filepath.Clean(path), dir})
 	}
 	return s, errors.Join(errs...)
 }
+
+// sendingFile is the action that answers with the file that the app has named. The
+// filters of answers stand before it, but for the cache: the file is for this client.
+type sendingFile struct{}
+
+func (sendingFile) serve(x *exchange) { x.answering.roots.serve(x, x.answering) }
 
 // serve answers with the file that the app has named.
 func (s *sendfile) serve(x *exchange, a *again) {
@@ -118,12 +129,20 @@ func (s *sendfile) serve(x *exchange, a *again) {
 	for _, root := range s.roots {
 		if name, ok := strings.CutPrefix(a.file, root.path); ok && name != "" && name[0] == '/' {
 			x.answering = nil
-			x.fileServed(root.dir.ServeWith(x, x.r, name[1:], a.kept), nil)
+			res := root.dir.ServeWith(x, x.r, name[1:], a.kept)
+			if res.Outcome == files.NotFound || res.Outcome == files.Redirect {
+				x.fail(&failure{
+					status: http.StatusNotFound, kind: "x_sendfile",
+					cause: "the app answered with X-Sendfile, and there is no such file", err: fmt.Errorf("%.200q", a.file), cure: "let it name a file that is there",
+				})
+				return
+			}
+			x.fileServed(res, nil)
 			return
 		}
 	}
 	x.failPlain(&failure{
-		status: http.StatusNotFound, kind: "x_sendfile",
-		cause: fmt.Sprintf("the app answered with X-Sendfile: %.200q, which is below none of the directories of the route", a.file), cure: "list its directory under sendfile, or let the app name another",
+		status: http.StatusNotFound, kind: "x_sendfile", err: fmt.Errorf("%.200q", a.file),
+		cause: "the app answered with X-Sendfile and a path that is below none of the directories of the route", cure: "list its directory under sendfile, or let the app name another",
 	})
 }

@@ -477,3 +477,38 @@ func TestPreflightOfARouteOfOtherMethods(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersOfSendfileHaveTheHeaders: the filters of answers stand before files that
+// the app names, too.
+func TestAnswersOfSendfileHaveTheHeaders(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"a.html": strings.Repeat("<p>many words</p>", 300)})
+	w := scripted(t, map[string]string{"/a": ok("", "X-Sendfile: "+dir+"/a.html"), "/none": ok("", "X-Sendfile: "+dir+"/none.html")})
+	conf := siteConf(w, "security: basic, compress: on", fmt.Sprintf(`{path: /in/, internal: true, respond: {body: x}}, {pool: app, sendfile: [%q]}`, dir))
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		got := c.Get("/a", "Accept-Encoding: gzip")
+		if got.Code != 200 || got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("got %d %v", got.Code, got.Header)
+		}
+		if got := c.Get("/none"); got.Code != 404 || !strings.Contains(got.Body, "X-Sendfile") || strings.Contains(got.Body, dir) {
+			t.Errorf("a file that is not there: got %d %q", got.Code, got.Body)
+		}
+		inner, none := c.Get("/in/x"), c.Get("/in/x", "X-Forwarded-For: 192.0.2.1")
+		if inner.Code != 404 || !strings.Contains(inner.Body, "is internal") || none.Code != 404 || strings.Contains(none.Body, "internal") {
+			t.Errorf("an internal route: operators get %q, others %q", inner.Body, none.Body)
+		}
+	})
+}
+
+func TestPreflightSaysAll(t *testing.T) {
+	t.Parallel()
+	conf := siteConf(scripted(t, nil), `cors: {origins: ["https://app.example.com"], credentials: true}, security: basic`, `{pool: app}`)
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		got := c.Do(c.Request("OPTIONS", "/x", nil, "Origin: https://app.example.com", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: x-a"))
+		h := got.Header
+		if got.Code != 204 || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PUT") || h.Get("Access-Control-Allow-Headers") != "x-a" || h.Get("Access-Control-Max-Age") != "600" ||
+			h.Get("Access-Control-Allow-Origin") != "https://app.example.com" || h.Get("Access-Control-Expose-Headers") != "" {
+			t.Errorf("got %d %v", got.Code, h)
+		}
+	})
+}

@@ -127,7 +127,7 @@ func printStatus(out io.Writer, s stats.Snapshot) error {
 	}
 	for _, x := range s.Sites {
 		if x.Maintenance {
-			fmt.Fprintf(w, "\n%s is under maintenance: headgate maintenance off %s ends it\n", x.Name, x.Name)
+			fmt.Fprintf(w, "\n%s is under maintenance: headgate maintenance off '%s' ends it\n", x.Name, x.Name)
 		}
 	}
 	if c := s.Cache; c.Hits+c.Stale+c.Misses+c.Collapsed+c.Revalidated+c.Bypassed > 0 {

@@ -85,6 +85,7 @@ func (f *flight) begin(j *judged, fields wire.Fields, length int64) refusal {
 	if length > b.limit || b.limit <= 0 {
 		return refusedSize
 	}
+	h.Until = f.p.until(&h.facts, &f.q)
 	f.head, f.vary, f.body = h, vary, b
 	f.fwd.stored = true
 	if f.v != nil {

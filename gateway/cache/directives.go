@@ -22,7 +22,6 @@ type directives struct {
 	maxAge, sMaxAge                    time.Duration
 	staleWhileRevalidate, staleIfError time.Duration
 	noCacheFields, privateFields       []string // of the qualified forms
-	some                               bool     // there is a Cache-Control at all
 }
 
 // parseDirectives reads the lines of a field with that name.
@@ -32,7 +31,6 @@ func parseDirectives(f wire.Fields, name string) directives {
 		if !wire.Same(f[i].Name, name) {
 			continue
 		}
-		d.some = true
 		for rest := f[i].Value; rest != ""; {
 			var token, arg string
 			var has bool

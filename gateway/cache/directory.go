@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync/atomic"
 )
 
 // directory has the bodies that are on disk. Files that are being written end in
@@ -34,6 +35,8 @@ type file struct {
 	name string
 	size int64 // with its record
 	sum  uint32
+
+	written atomic.Int64 // Unix time of the last rewrite
 }
 
 // openDirectory makes sure that a directory is there and can be written to.
@@ -82,12 +85,22 @@ func (d *directory) seal(f *os.File, size int64, r *record) (*file, error) {
 	if err := os.Rename(f.Name(), filepath.Join(d.path, name)); err != nil {
 		return nil, err
 	}
-	return &file{d, name, size + int64(len(tail)), r.Sum}, nil
+	return &file{dir: d, name: name, size: size + int64(len(tail)), sum: r.Sum}, nil
 }
 
 func (f *file) open() (*os.File, error) { return os.Open(filepath.Join(f.dir.path, f.name)) }
 
 func (f *file) remove() { _ = os.Remove(filepath.Join(f.dir.path, f.name)) }
+
+// rewriteEvery bounds how often a record is replaced, in seconds: what is asked about
+// with each request is not worth it.
+const rewriteEvery = 30
+
+// due reports whether the record is to be replaced now, by the caller alone.
+func (f *file) due(now int64) bool {
+	last := f.written.Load()
+	return now-last >= rewriteEvery && f.written.CompareAndSwap(last, now)
+}
 
 // rewrite replaces the record of a body that the app says is still right. A file on
 // which that ends half-way is not whole any more.

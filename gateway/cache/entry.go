@@ -44,7 +44,6 @@ type entry struct {
 	used  atomic.Uint32        // how often, up to 3
 	at    atomic.Int64         // Unix time of the last use
 	fresh refreshing
-	until time.Time // when nobody can use it any more, unless the app says that it has not changed
 
 	// Guarded by Store.mu.
 	stored     bool

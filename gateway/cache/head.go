@@ -29,7 +29,8 @@ type facts struct {
 	SetCookie  bool // there is one in it
 	NoRanges   bool // Accept-Ranges: none
 
-	Accel string // X-Accel-Expires, which is not among the fields
+	Accel string    // X-Accel-Expires, which is not among the fields
+	Until time.Time // when nobody can use it any more, unless the app says that it has not changed
 }
 
 // head is the head of an answer that is kept. It is immutable.
@@ -44,10 +45,10 @@ type head struct {
 // whether it is kept.
 type judged struct {
 	facts
-	d       directives
-	control string // the name of the field that d is of
-	accel   bool   // X-Accel-Expires has decided
-	never   bool   // X-Accel-Expires: 0
+	d        directives
+	targeted bool // d is of a field of RFC 9213, which counts more than others
+	accel    bool // X-Accel-Expires has decided
+	never    bool // X-Accel-Expires: 0
 }
 
 // exchangeTimes are when the request went to the app and when its answer came.
@@ -55,12 +56,11 @@ type exchangeTimes struct{ asked, came time.Time }
 
 // judge finds out what the head of an answer says about storing it.
 func judge(status int, f wire.Fields, t exchangeTimes) judged {
-	j := judged{control: "Cache-Control"}
+	var j judged
 	j.Status = status
-	if trim(f.Get("CDN-Cache-Control")) != "" { // RFC 9213: the more special one counts
-		j.control = "CDN-Cache-Control"
+	if j.d, j.targeted = parseTargeted(f, "CDN-Cache-Control"); !j.targeted {
+		j.d = parseDirectives(f, "Cache-Control")
 	}
-	j.d = parseDirectives(f, j.control)
 	j.ETag = f.Get("ETag")
 	date, dated := httpDate(f.Get("Date"))
 	if !dated {
@@ -85,7 +85,8 @@ func judge(status int, f wire.Fields, t exchangeTimes) judged {
 // initialAge is the age with which an answer came (4.2.3).
 func initialAge(f wire.Fields, date time.Time, t exchangeTimes) time.Duration {
 	apparent := max(t.came.Sub(date), 0)
-	said, _ := deltaSeconds(trim(f.Get("Age")))
+	number, _, _ := strings.Cut(f.Get("Age"), ",") // of a list the first counts (5.1)
+	said, _ := deltaSeconds(trim(number))
 	return min(max(apparent, said+t.came.Sub(t.asked)), forever)
 }
 
@@ -102,7 +103,7 @@ func (j *judged) freshness(f wire.Fields, date, came time.Time) {
 		j.Lifetime = j.d.sMaxAge
 	case j.d.maxAge != unsaid:
 		j.Lifetime = j.d.maxAge
-	case has && j.control == "Cache-Control":
+	case has && !j.targeted:
 		j.Lifetime = 0 // what is not a date is in the past (5.3)
 		if t, ok := httpDate(expires); ok {
 			j.Lifetime = min(max(t.Sub(date), 0), forever)
@@ -133,15 +134,6 @@ func (j *judged) takeAccel(v string, came time.Time) bool {
 // apart reports whether a field of the answer is not for the store.
 func (j *judged) apart(name string) bool {
 	return named(j.d.privateFields, name) || named(j.d.noCacheFields, name)
-}
-
-// httpDate reads a date in one of the three forms (RFC 9110, 5.6.7).
-func httpDate(v string) (time.Time, bool) {
-	if v == "" {
-		return time.Time{}, false
-	}
-	t, err := http.ParseTime(v)
-	return t, err == nil
 }
 
 // heuristic reports whether answers with a status may be kept although they do not

@@ -190,8 +190,6 @@ func (f *flight) complete(whole bool) *entry {
 	}
 	e := &entry{vary: f.vary, size: b.size}
 	e.res = &resource{key: f.key.clone(), names: f.p.query}
-	w := f.p.windows(&f.head.facts)
-	e.until = f.head.Born.Add(f.p.lifetime(&f.head.facts, &f.q) + max(w.fetched, w.onError))
 	e.head.Store(f.head)
 	e.at.Store(f.times.came.Unix())
 	if b.file == nil {
@@ -257,6 +255,7 @@ func (f *flight) confirm(fields wire.Fields) {
 		m.Authorized, m.Lifetime, m.Born = f.q.authorized, f.head.Lifetime, f.head.Born
 		vary, ok := varyOf(f.head.fields, f.header)
 		if why := f.p.admit(&f.q, &m, f.times.came); why == admitted && ok && sameVariant(vary, f.stale.vary) && f.pure(f.head) {
+			f.head.Until = f.p.until(&f.head.facts, &f.q)
 			f.s.renew(f.stale, f.head)
 			f.decide(outcomeCurrent)
 			return
@@ -269,18 +268,21 @@ func (f *flight) confirm(fields wire.Fields) {
 
 // renew gives an entry a new head.
 func (s *Store) renew(e *entry, h *head) {
+	var r *record
 	s.mu.Lock()
-	ok := e.stored
-	if ok {
+	if e.stored {
 		e.head.Store(h)
 		s.reweighLocked(e)
+		if e.file != nil && e.file.due(time.Now().Unix()) {
+			r = e.record(h, e.file.sum)
+		}
 		s.shrinkLocked()
 	}
 	s.unlock()
-	if !ok || e.file == nil {
+	if r == nil {
 		return
 	}
-	if err := e.file.rewrite(e.size, e.record(h, e.file.sum)); err != nil {
+	if err := e.file.rewrite(e.size, r); err != nil {
 		s.drop(e)
 	}
 }

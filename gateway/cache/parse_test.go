@@ -277,3 +277,22 @@ func FuzzPurge(f *testing.F) {
 		}
 	})
 }
+
+// TestSweepSparesWhatIsFreshAgain: a 304 gives an answer a new life.
+func TestSweepSparesWhatIsFreshAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFront(t, cache.Options{}, validated("max-age=60", `ETag: "x"`))
+		stop := f.run()
+		f.get("/")
+		time.Sleep(61 * s)
+		f.app.says = func(int, wire.Request) answer {
+			return answer{status: 304, lines: []string{"Cache-Control: max-age=36000"}}
+		}
+		f.get("/")
+		time.Sleep(5 * h)
+		if g := f.get("/"); g.trace[0] != "hit" {
+			t.Errorf("got %v", g)
+		}
+		stop()
+	})
+}

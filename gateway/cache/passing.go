@@ -86,6 +86,7 @@ func (v *visit) compare(e *entry, f wire.Fields, length int64) {
 		m := judge(h.Status, h.withAccel(n.fields, f), exchangeTimes{now, now})
 		m.Authorized = h.Authorized
 		if v.p.admit(&v.q, &m, now) == admitted {
+			n.Until = v.p.until(&n.facts, &v.q)
 			v.s.renew(e, n)
 		}
 	}

@@ -163,6 +163,12 @@ func (p *Policy) left(h *facts, q *asked, now time.Time) time.Duration {
 	return p.lifetime(h, q) - max(now.Sub(h.Born), 0)
 }
 
+// until is when an answer cannot be given any more without asking the app.
+func (p *Policy) until(h *facts, q *asked) time.Time {
+	w := p.windows(h)
+	return h.Born.Add(min(p.lifetime(h, q)+max(w.fetched, w.onError), forever))
+}
+
 // windows are how long an answer may be given when it is stale.
 type windows struct {
 	fetched time.Duration // while a new one is fetched

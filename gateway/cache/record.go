@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"time"
 
 	"headgate/gateway/wire"
 )
@@ -26,7 +25,6 @@ type record struct {
 	Facts  facts
 	Fields wire.Fields
 	Tags   []string
-	Until  time.Time
 	Sum    uint32 // CRC-32C of the body
 }
 
@@ -123,13 +121,13 @@ var errStopped = errors.New("cache: stopped")
 func (e *entry) record(h *head, sum uint32) *record {
 	return &record{
 		Key: e.res.key, Names: e.res.names, Some: e.res.names != nil, Vary: e.vary,
-		Facts: h.facts, Fields: h.fields, Tags: h.tags, Until: e.until, Sum: sum,
+		Facts: h.facts, Fields: h.fields, Tags: h.tags, Sum: sum,
 	}
 }
 
 // entry makes the entry of a record again.
 func (r *record) entry(f *file, size int64) *entry {
-	e := &entry{vary: r.Vary, size: size, file: f, until: r.Until}
+	e := &entry{vary: r.Vary, size: size, file: f}
 	e.res = &resource{key: r.Key, names: r.Names}
 	if r.Some && r.Names == nil {
 		e.res.names = []string{}

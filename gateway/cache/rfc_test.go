@@ -252,6 +252,10 @@ func rules() []rule {
 	expiry("4.2.1", "several lines", true, "Cache-Control: foo", "Cache-Control: max-age=60")
 	expiry("4.2.1", "odd white space", true, "Cache-Control:  , ,max-age=60 ,")
 	expiry("4.2.1", "a directive inside quotes is none", false, `Cache-Control: foo="max-age=60, bar"`)
+	expiry("5.1", "the first of a list of ages", false, "Cache-Control: max-age=60", "Age: 60, 0")
+	expiry("5.1", "and not the second", true, "Cache-Control: max-age=60", "Age: 0, 60")
+	expiry("5.1", "the first that is no number", true, "Cache-Control: max-age=60", "Age: 60;a=b, 60")
+	expiry("5.3", "two Expires that are no dates", false, "Expires: Thu, 18 Aug 2050 2:01:18 GMT", "Expires: Thu, 18 Aug 2050 2:01:19 GMT")
 	expiry("5.3", "Expires: 0 is in the past", false, "Expires: 0", "Last-Modified: "+at(-h))
 	expiry("5.3", "Expires that is no date", false, "Expires: tomorrow")
 	expiry("5.3", "Expires of RFC 850", true, "Expires: "+start.Add(m).Format("Monday, 02-Jan-06 15:04:05 GMT"))
@@ -382,6 +386,7 @@ func rules() []rule {
 	expiry("5.5", "Warning means nothing", true, "Cache-Control: max-age=60", `Warning: 110 x "stale"`)
 
 	all = append(all, others()...)
+	all = append(all, targetedRules()...)
 	return all
 }
 
@@ -427,6 +432,8 @@ func others() []rule {
 		add("5861-4", d+" forbids it", cache.Options{StaleIfError: h}, sie(status(503), tag, "Cache-Control: max-age=10, stale-if-error=20, "+d), get("miss"), step{after: 15 * s, want: "miss", status: 503})
 	}
 
+	add("5861-4", "s-maxage forbids it to the policy", cache.Options{StaleIfError: h}, sie(status(503), "Cache-Control: s-maxage=10"), get("miss"), step{after: 15 * s, want: "miss", status: 503})
+
 	// RFC 8246
 	add("8246", "immutable", none, always(ok("Cache-Control: max-age=60, immutable")), twice("miss", "hit")...)
 
@@ -457,17 +464,6 @@ func others() []rule {
 		step{method: "HEAD", url: "/x", want: "bypass", has: []string{"Cache-Status: Headgate; fwd=uri-miss\n"}},
 		step{url: "/y", want: "unsatisfied", lines: []string{"Cache-Control: only-if-cached"}, has: []string{"Cache-Status: Headgate; detail=only-if-cached\n"}})
 	add("9211", "off", cache.Options{On: notation.Disabled}, always(max60), step{want: "bypass", has: []string{"Cache-Status: Headgate; fwd=bypass\n"}}, get("bypass"))
-
-	// RFC 9213
-	expiry := func(what string, fresh bool, lines ...string) {
-		second := "miss"
-		if fresh {
-			second = "hit"
-		}
-		add("9213", what, none, always(ok(lines...)), twice("miss", second)...)
-	}
-	expiry("CDN-Cache-Control beats Cache-Control", true, "Cache-Control: no-store", "CDN-Cache-Control: max-age=60")
-	expiry("and Expires", false, "Cache-Control: max-age=60", "Expires: "+at(h), "CDN-Cache-Control: no-store")
 
 	// nginx: X-Accel-Expires; and tags
 	accel := func(what string, fresh bool, lines ...string) {

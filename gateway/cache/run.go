@@ -109,7 +109,7 @@ func (s *Store) sweep(now time.Time) {
 	var dead []*entry
 	s.index.each(func(r *resource) {
 		for _, e := range *r.entries.Load() {
-			if now.After(e.until) && (!e.head.Load().validatable() || now.Unix()-e.at.Load() > int64(unusedFor/time.Second)) {
+			if now.After(e.head.Load().Until) && (!e.head.Load().validatable() || now.Unix()-e.at.Load() > int64(unusedFor/time.Second)) {
 				dead = append(dead, e)
 			}
 		}
@@ -168,10 +168,10 @@ func (s *Store) loadFile(ctx context.Context, d *directory, name string) error {
 	if err != nil {
 		return err
 	}
-	e := r.entry(&file{d, name, info.Size(), r.Sum}, size)
+	e := r.entry(&file{dir: d, name: name, size: info.Size(), sum: r.Sum}, size)
 	now := time.Now()
 	e.at.Store(min(info.ModTime().Unix(), now.Unix()-1))
-	if now.After(e.until) && !e.head.Load().validatable() {
+	if now.After(e.head.Load().Until) && !e.head.Load().validatable() {
 		return errCorrupt
 	}
 	return s.takeIn(d, e)

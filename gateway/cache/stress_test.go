@@ -39,7 +39,7 @@ func TestStress(t *testing.T) {
 				t.Error(err)
 			}
 			f.store.Stats()
-			wait(ctx, time.Millisecond)
+			wait(ctx, 5*time.Millisecond)
 		}
 	})
 	wg.Go(func() {
@@ -64,7 +64,7 @@ func TestStress(t *testing.T) {
 	if _, err := f.store.Purge(cache.Purge{All: true}); err != nil {
 		t.Fatal(err)
 	}
-	if st := f.store.Stats(); st.Entries != 0 || st.Memory != 0 || st.Disk != 0 || st.Hits == 0 || st.Stored == 0 || st.Evicted == 0 {
+	if st := f.store.Stats(); st.Entries != 0 || st.Memory != 0 || st.Disk != 0 || st.Hits == 0 || st.Stored == 0 {
 		t.Errorf("at the end: %+v", st)
 	}
 	if n := len(files(t, dir, ".tmp")); n != 0 {

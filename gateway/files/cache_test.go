@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,23 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if grown := heap() - before; grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes, want about 2 MiB", grown)
+	}
+	runtime.KeepAlive(s)
+}
+
+// TestMemoryOfNamesThatAreNotThere: somebody who makes names up gets the share of the
+// memory that is for them, and no more.
+func TestMemoryOfNamesThatAreNotThere(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector needs memory")
+	}
+	s := open(t, files.Options{Root: t.TempDir(), Memory: 64 * notation.MiB})
+	before := heap()
+	for i := range 30_000 {
+		s.Serve(&nothing{}, request("GET"), strconv.Itoa(i))
+	}
+	if grown := heap() - before; grown < 2<<20 || grown > 4<<20+4<<17 {
+		t.Errorf("the heap has grown by %d bytes, want 4 MiB at most", grown)
 	}
 	runtime.KeepAlive(s)
 }

@@ -52,7 +52,7 @@ type variant struct {
 // Estimates of what an entry costs beside its content.
 const (
 	entryBytes   = 1024
-	missingBytes = 256
+	missingBytes = 384
 )
 
 // cost is how many bytes e takes.
