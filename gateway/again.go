@@ -17,6 +17,7 @@ type again struct {
 	path   string // canonical
 	query  string
 	status int         // of the answer in place of the target's own; 0: that
+	why    *failure    // that it is the page of; nil: it is none
 	kept   wire.Fields // of the first answer
 	rate   string      // X-Accel-Limit-Rate of the first answer
 	file   string      // in place of path: a file that the app named, below roots
@@ -116,12 +117,27 @@ func (x *exchange) takeRedirect(roots *sendfile) (*again, *failure) {
 				cause: "the app answered with an X-Accel-Redirect that is no path of this site: " + err.Error(), cure: "let it name a path such as /protected/file.pdf, percent-encoded",
 			}
 		}
-		return &again{path: path, query: query, kept: accelKept(x.out), rate: x.out.Get("X-Accel-Limit-Rate")}, nil
+		return x.ledOn(&again{path: path, query: query}), nil
 	}
 	for _, name := range [...]string{"X-Sendfile", "X-Lighttpd-Send-File"} {
 		if file, ok := x.out.Lookup(name); ok && roots != nil {
-			return &again{file: file, roots: roots, kept: accelKept(x.out), rate: x.out.Get("X-Accel-Limit-Rate")}, nil
+			return x.ledOn(&again{file: file, roots: roots}), nil
 		}
 	}
 	return nil, nil
+}
+
+// ledOn adds to a what holds beyond the answer that leads there: some of its fields,
+// and of what led to it.
+func (x *exchange) ledOn(a *again) *again {
+	a.kept, a.rate = accelKept(x.out), x.out.Get("X-Accel-Limit-Rate")
+	if before := x.answering; before != nil {
+		a.status, a.why = before.status, before.why
+		for _, f := range before.kept {
+			if wire.Same(f.Name, "Set-Cookie") || !a.kept.Has(f.Name) {
+				a.kept = append(a.kept, f)
+			}
+		}
+	}
+	return a
 }

@@ -34,18 +34,23 @@ func (a *cached) serve(x *exchange) {
 	if a.split != nil {
 		key = a.split.choose(x).name + "\x00" + key
 	}
-	r := cache.Request{
-		Site: x.site.name, Scheme: x.scheme, Host: x.name, Path: x.path, Query: x.req.Query, Key: a.place + key,
-		Context: x.context,
+	if key != "" {
+		key = a.place + key
+	} else {
+		key = a.place
 	}
-	answer := x.w
-	o := fetcher{a: a, x: x}
 	x.sent = *x.r // what the app is asked is another matter
-	r.Request = &x.sent
-	before := x.r.Fields
-	whole := x.d.g.cache.Serve(a.policy, &r, answer, &o)
+	x.kept = cache.Request{
+		Request: &x.sent,
+		// The app sees the host with its port, and may write it into its pages.
+		Site: x.site.name, Scheme: x.scheme, Host: x.host, Path: x.path, Query: x.req.Query, Key: key,
+		Context: x.onContext, Trace: x.onTrace,
+	}
+	x.fetcher = fetcher{a: a, x: x}
+	answer, before := x.w, x.r.Fields
+	whole := x.d.g.cache.Serve(a.policy, &x.kept, answer, &x.fetcher)
 	x.w = answer
-	if o.fetched {
+	if x.fetcher.fetched {
 		x.own.Fields = slices.Clone(before) // not earlier: another goroutine may give the client its answer
 	}
 	if x.edge.status != 0 { // a stale answer went out in place of an error, whose page is not wanted
@@ -58,6 +63,9 @@ func (a *cached) serve(x *exchange) {
 		}
 	}
 }
+
+// traced notes for the access log what became of a request in the cache.
+func (x *exchange) traced(status string) { x.entry.Cache = status }
 
 // normalize makes clients that get the same coding ask for the same, so that they
 // share what is kept.
@@ -83,6 +91,7 @@ type fetcher struct {
 	aside bool // it is a request of the cache's own
 
 	fetched bool // the request's fields are not the client's
+	busy    bool // Fetch runs
 }
 
 // Fetch implements cache.Origin.
@@ -90,14 +99,14 @@ func (o *fetcher) Fetch(ctx context.Context, fields wire.Fields, w wire.Answer) 
 	x := o.x
 	life := x.ctx
 	x.ownRequest().Fields, o.fetched = fields, true
-	x.w, x.ctx = w, ctx
+	x.w, x.ctx, o.busy = w, ctx, true
 	if o.aside {
 		x.s = nowhere{ctx}
 		x.aside(o.a.next)
 	} else {
 		o.a.next.serve(x)
 	}
-	x.ctx = life
+	x.ctx, o.busy = life, false
 	whole = !x.cut
 	x.cut = false
 	return whole
@@ -105,5 +114,5 @@ func (o *fetcher) Fetch(ctx context.Context, fields wire.Fields, w wire.Answer) 
 
 // Detached implements cache.Origin.
 func (o *fetcher) Detached() cache.Origin {
-	return &fetcher{a: o.a, x: o.x.detach(nil, nil), aside: true}
+	return &fetcher{a: o.a, x: o.x.detach(context.Background(), nil), aside: true}
 }

@@ -207,7 +207,7 @@ func (x *exchange) detach(ctx context.Context, w wire.Answer) *exchange {
 		site: x.site, route: x.route, id: x.id, client: x.client, scheme: x.scheme,
 		host: x.host, name: x.name, path: x.path, fwd: x.fwd, match: x.match, user: x.user, share: x.share,
 	}
-	y.edge.x = y
+	y.edge.x, y.detached = y, true
 	y.onInterim, y.onCondition = func(int, []uwsgi.Field) {}, y.holds
 	y.req.URI, y.req.Query, y.req.ScriptName, y.req.PathInfo = x.req.URI, x.req.Query, x.req.ScriptName, x.req.PathInfo
 	y.said = slices.Clone(x.said)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headgate/gateway/accesslog"
+	"headgate/gateway/cache"
 	"headgate/gateway/filter/limit"
 	"headgate/gateway/forwarded"
 	"headgate/gateway/tracing"
@@ -64,6 +65,7 @@ type exchange struct {
 	cut     bool // the answer must not end cleanly
 	failure string
 
+	detached  bool // it is a request of the gateway's own
 	preflight bool // the answer is that to a preflight, and says all of it
 
 	share   *share         // of a split, that it was given to
@@ -75,9 +77,14 @@ type exchange struct {
 	again     *again   // what is to be served in place of an answer
 	answering *again   // what is being served in that way; nil: what the client asked for
 
+	kept    cache.Request // as the cache sees it
+	fetcher fetcher       // of the app's answer, for the cache
+
 	// Made once, for all the requests that x serves.
 	onInterim   func(int, []uwsgi.Field) // is interim
 	onCondition func(*route) bool        // is holds
+	onContext   func() context.Context   // is context
+	onTrace     func(string)             // is traced
 }
 
 // exchanges recycles exchanges: they are large, and a request has one.
@@ -87,7 +94,7 @@ func (p *exchanges) get(c *connection, gen *generation, s wire.Stream, r *wire.R
 	x, _ := p.pool.Get().(*exchange)
 	if x == nil {
 		x = new(exchange)
-		x.onInterim, x.onCondition = x.interim, x.holds
+		x.onInterim, x.onCondition, x.onContext, x.onTrace = x.interim, x.holds, x.context, x.traced
 	}
 	x.edge.x, x.w = x, &x.edge
 	x.d, x.conn, x.gen, x.s, x.r, x.tls = c.d, c, gen, s, r, c.tls
@@ -99,7 +106,7 @@ func (p *exchanges) get(c *connection, gen *generation, s wire.Stream, r *wire.R
 // put takes x back. What it keeps is memory, and nothing that it says.
 func (p *exchanges) put(x *exchange) {
 	clear(x.out)
-	*x = exchange{onInterim: x.onInterim, onCondition: x.onCondition, out: x.out[:0]}
+	*x = exchange{onInterim: x.onInterim, onCondition: x.onCondition, onContext: x.onContext, onTrace: x.onTrace, out: x.out[:0]}
 	p.pool.Put(x)
 }
 

@@ -26,6 +26,10 @@ import (
 // so that refusals have the headers that browsers need, cheap refusals come first, and
 // what is kept in the cache is compressed once.
 
+// waved reports whether guards let x pass: it is for the page of an error, which the
+// configuration has led it to, and clients cannot.
+func (x *exchange) waved() bool { return x.onPage() && x.route.internal }
+
 // allowed lets clients of some networks pass.
 type allowed struct {
 	next action
@@ -33,6 +37,10 @@ type allowed struct {
 }
 
 func (a *allowed) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	if a.list.Allows(x.client.Addr()) {
 		a.next.serve(x)
 		return
@@ -118,6 +126,10 @@ type authenticated struct {
 }
 
 func (a *authenticated) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	user, password, ok := access.Credentials(x.r.Fields)
 	if !ok || !a.passwords.Check(x.context(), user, password) {
 		cause := "the name or the password is wrong"
@@ -137,6 +149,10 @@ func (a *authenticated) serve(x *exchange) {
 type certified struct{ next action }
 
 func (a *certified) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	if x.verifiedCert() == nil {
 		x.refuse(http.StatusForbidden, "client_cert", "this needs a certificate of the client, and none was shown", "choose one that the authority of tls.client_auth has signed")
 		return
@@ -151,6 +167,10 @@ type guarded struct {
 }
 
 func (a *guarded) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	if err := a.guard.Check(x.r, x.host); err != nil {
 		x.refuse(http.StatusForbidden, "cross_origin", err.Error(), "list the origin under cross_origin.trusted")
 		return
@@ -165,6 +185,10 @@ type typed struct {
 }
 
 func (a *typed) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	said := x.r.Fields.Get("Content-Type")
 	if x.r.ContentLength != 0 && !a.types.Allows(said) {
 		x.fail(&failure{

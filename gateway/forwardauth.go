@@ -48,6 +48,10 @@ func newForwardAuth(c *config.ForwardAuth, pool func(name string) *passTo) (*for
 }
 
 func (a *forwardAuth) serve(x *exchange) {
+	if x.waved() {
+		a.next.serve(x)
+		return
+	}
 	ctx, cancel := context.WithTimeout(x.context(), a.timeout)
 	defer cancel()
 	got := &captured{most: mostRefusal}
@@ -147,16 +151,22 @@ func (a *forwardAuth) askURL(ctx context.Context, x *exchange, got *captured) er
 	}
 	r.Header.Set("X-Forwarded-For", x.fwd.For)
 	r.Header.Set("X-Request-Id", x.id)
+	if user := a.url.User; user != nil {
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+	}
 	resp, err := x.d.g.asks.web.RoundTrip(r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, mostRefusal))
-	if err != nil {
-		return err
+	got.status = resp.StatusCode
+	if got.status < 200 || got.status > 299 { // of a yes, the header says all
+		if got.body, err = io.ReadAll(io.LimitReader(resp.Body, mostRefusal+1)); err != nil {
+			return err
+		}
+		got.over = len(got.body) > mostRefusal
 	}
-	got.status, got.body = resp.StatusCode, body
 	for name, values := range resp.Header {
 		for _, v := range values {
 			got.fields.Add(name, v)

@@ -32,7 +32,8 @@ func (a *mirror) copy(x *exchange) {
 	if x.body.stream != nil || x.upgradeWanted() != "" {
 		return
 	}
-	y := x.detach(nil, discarded{})
+	y := x.detach(context.Background(), discarded{})
+	y.route = y.gen.unrouted // whose errors have no pages
 	release := func() {}
 	if spool := x.body.spool; spool != nil {
 		release = x.body.share()

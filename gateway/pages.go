@@ -111,7 +111,7 @@ func (p *errorPage) serve(x *exchange, f *failure) {
 		if f.close {
 			x.s.CloseAfter()
 		}
-		x.again = &again{path: p.path, query: p.query, status: f.status, kept: append(f.header(wire.Fields{}), wire.Field{Name: "Cache-Control", Value: "no-store"})}
+		x.again = &again{path: p.path, query: p.query, status: f.status, why: f, kept: append(f.header(wire.Fields{}), wire.Field{Name: "Cache-Control", Value: "no-store"})}
 	}
 }
 

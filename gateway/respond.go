@@ -44,6 +44,9 @@ func (x *exchange) fail(f *failure) {
 
 // note says in the logs why a request is answered by the gateway.
 func (x *exchange) note(f *failure) {
+	if x.detached { // who has asked for it says what becomes of that
+		return
+	}
 	x.failure = f.kind
 	x.entry.Err = f.cause
 	x.logFailure(f)
@@ -51,8 +54,11 @@ func (x *exchange) note(f *failure) {
 
 // failPlain is fail with our own page.
 func (x *exchange) failPlain(f *failure) {
+	if x.onPage() && x.answering.why != nil {
+		f = x.answering.why // and not that its page cannot be shown
+	}
 	x.note(f)
-	if x.started {
+	if x.started || f.status == statusClientGone && x.fetcher.busy { // the cache has something else to give
 		x.cut = true
 		return
 	}

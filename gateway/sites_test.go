@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"headgate/gateway/filter/access"
@@ -509,6 +510,54 @@ func TestPreflightSaysAll(t *testing.T) {
 		if got.Code != 204 || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PUT") || h.Get("Access-Control-Allow-Headers") != "x-a" || h.Get("Access-Control-Max-Age") != "600" ||
 			h.Get("Access-Control-Allow-Origin") != "https://app.example.com" || h.Get("Access-Control-Expose-Headers") != "" {
 			t.Errorf("got %d %v", got.Code, h)
+		}
+	})
+}
+
+// TestStaleAnswerWhenTheAppIsSilent: who may give a stale answer for an error does not
+// wait for an app that says nothing.
+func TestStaleAnswerWhenTheAppIsSilent(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	w := uwsgitest.Start(t, func(c *uwsgitest.Conn) {
+		if c.Receive() == nil {
+			return
+		}
+		if asked.Add(1) > 1 {
+			c.WaitClosed()
+			return
+		}
+		c.Send(ok("kept", "Cache-Control: max-age=0, stale-if-error=600", `ETag: "1"`))
+	})
+	conf := siteConf(w, "", `{cache: {lock: 300ms}, pool: app}`)
+	c := gatewaytest.Start(t, conf).Client(t, gatewaytest.H2)
+	for range 2 {
+		if got := c.Get("/"); got.Code != 200 || got.Body != "kept" || got.BodyErr != nil {
+			t.Errorf("got %d %q %v %v", got.Code, got.Body, got.BodyErr, got.Header)
+		}
+	}
+	if asked.Load() != 2 {
+		t.Errorf("the app was asked %d times, want twice", asked.Load())
+	}
+}
+
+// TestGuardsDoNotStandBeforePages: the page of an error of a site that everybody has to
+// log in to is for those who have not.
+func TestGuardsDoNotStandBeforePages(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"401.html": "<h1>log in</h1>"})
+	conf := siteConf(scripted(t, map[string]string{"/auth": "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"}),
+		`forward_auth: {pool: app, path: /auth}, errors: {502: /pages/401.html, 404: /nowhere.html}`,
+		fmt.Sprintf(`{path: /pages/, internal: true, files: %q}, {path: /open/, forward_auth: off, files: %q}, {pool: app, path: /in/}`, dir, dir))
+	gatewaytest.Each(t, conf, func(t *testing.T, c *gatewaytest.Client) {
+		if got := c.Get("/in/x"); got.Code != 502 || got.Body != "<h1>log in</h1>" {
+			t.Errorf("got %d %q", got.Code, got.Body)
+		}
+		if got := c.Get("/pages/401.html"); got.Code != 404 {
+			t.Errorf("the page itself: got %d", got.Code)
+		}
+		if got := c.Get("/open/none"); got.Code != 404 || !strings.Contains(got.Body, `there is no file at "/open/none"`) {
+			t.Errorf("a page that there is not: got %d %q", got.Code, got.Body)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type Entry struct {
 	Site      string
 	Pool      string
 	Member    string
+	Cache     string        // what became of it there: hit, stale, revalidated, miss, collapsed, bypass
 	Queue     time.Duration // waiting for a slot
 	Worker    time.Duration // from the slot to the end of the worker's answer
 	Retries   int

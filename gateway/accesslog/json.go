@@ -30,6 +30,7 @@ func appendJSON(b []byte, e *Entry) []byte {
 	b = strconv.AppendInt(append(b, `,"bytes_out":`...), e.BytesOut, 10)
 	b = appendSeconds(append(b, `,"duration":`...), e.Duration)
 	b = jsonField(b, `,"site":"`, e.Site, maxField)
+	b = jsonField(b, `,"cache":"`, e.Cache, maxField)
 	if e.Pool != "" {
 		b = jsonField(b, `,"pool":"`, e.Pool, maxField)
 		b = appendSeconds(append(b, `,"queue":`...), e.Queue)

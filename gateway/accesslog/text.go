@@ -29,6 +29,7 @@ func appendText(b []byte, e *Entry) []byte {
 	b = append(strconv.AppendInt(append(b, ' '), e.BytesOut, 10), 'B')
 	b = appendMillis(append(b, ' '), e.Duration)
 	b = textField(b, " site=", e.Site)
+	b = textField(b, " cache=", e.Cache)
 	if e.Pool != "" {
 		b = textField(b, " pool=", e.Pool)
 		b = textField(b, " member=", e.Member)

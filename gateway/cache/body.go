@@ -14,6 +14,9 @@ const window = 64 << 10
 
 var errNobody = errors.New("cache: nobody wants the answer any more")
 
+// errSlow is why a fetch ends for which there is something else to give.
+var errSlow = errors.New("cache: the app has not begun its answer, and what is kept may be given")
+
 // body is a body that is coming: one goroutine writes it, several read it from its
 // beginning. What is written never waits for a reader, as long as the body can be
 // kept; from then on it is only handed through.

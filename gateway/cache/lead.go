@@ -32,10 +32,22 @@ func (v *visit) lead(f *flight, e *entry, why reason) (whole bool) {
 			f.crash()
 		}
 	}()
+	if f.shelter && v.p.lock > 0 { // what is kept is better than a long wait
+		defer time.AfterFunc(v.p.lock, f.giveUp).Stop()
+	}
 	got := v.o.Fetch(ctx, f.requestFields(), f)
 	whole = f.land(got)
 	landed = true
 	return whole
+}
+
+// giveUp ends a fetch whose answer has not begun.
+func (f *flight) giveUp() {
+	select {
+	case <-f.decided:
+	default:
+		f.cancel(errSlow)
+	}
 }
 
 // own makes the request that of v: the caller's may change while it is fetched.

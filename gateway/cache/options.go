@@ -128,10 +128,10 @@ func (o StoreOptions) WithDefaults() StoreOptions {
 	if o.Memory == 0 {
 		o.Memory = defaultMemory
 	}
-	if o.Disk == 0 {
+	if o.Disk == 0 && o.Dir != "" {
 		o.Disk = defaultDisk
 	}
-	if o.Large == 0 {
+	if o.Large == 0 && o.Dir != "" {
 		o.Large = defaultLarge
 	}
 	return o

@@ -128,6 +128,16 @@ func plainHost(scheme, host string) string {
 	return host
 }
 
+// sameHost reports whether the host of a purge is that of an answer. One without a
+// port is of any.
+func sameHost(purged, host string) bool {
+	if purged == host {
+		return true
+	}
+	rest, ok := strings.CutPrefix(host, purged)
+	return ok && rest[0] == ':' && !strings.Contains(rest[1:], ":")
+}
+
 // cleanPath returns the canonical form of a path that is decoded: without empty
 // segments, "." and "..".
 func cleanPath(p string) string {
@@ -158,7 +168,7 @@ func (t *target) hits(k *key, names, tags []string) bool {
 		return true
 	case t.tag != "":
 		return slices.Contains(tags, t.tag)
-	case !t.covers(k.Path), t.scheme != "" && t.scheme != k.Scheme, t.host != "" && t.host != plainHost(k.Scheme, k.Host):
+	case !t.covers(k.Path), t.scheme != "" && t.scheme != k.Scheme, t.host != "" && !sameHost(t.host, plainHost(k.Scheme, k.Host)):
 		return false
 	}
 	return t.prefix || k.Query == t.query || k.Query == selected(t.query, names)

@@ -313,7 +313,7 @@ func (s *Store) diskFailed(d *directory, err error) {
 	if err == errDiskFull || s.ill.Swap(true) {
 		return
 	}
-	s.log.Error("directory of the cache cannot be written to: large answers are not kept", "dir", d.path, "err", err)
+	s.log.Error("directory of the cache cannot be written to: large answers are not kept", "dir", d.path, "err", err, "cure", "make room there and let the user of headgate write to it, or lower cache.disk")
 }
 
 // usedOnDisk makes an entry on disk the last used one.

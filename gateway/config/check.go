@@ -35,6 +35,11 @@ func (c *Config) check(r *report) {
 	networks(r, root.keys("admin.operators"), c.Admin.Operators)
 	c.checkProxyProtocol(r, root.keys("listen.proxy_protocol"))
 	leaf(r, root.key("cache"), c.Cache)
+	for _, key := range []string{"disk", "large"} {
+		if at := root.keys("cache." + key); c.Cache.Dir == "" && r.places[at.id()] != (span{}) {
+			r.check(at, at, "is about a directory, and there is none", "write dir: /var/cache/headgate, or remove this")
+		}
+	}
 	c.checkTLS(r)
 	leaf(r, root.key("tracing"), c.Tracing)
 	leaf(r, root.key("log"), c.Log)

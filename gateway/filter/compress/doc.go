@@ -18,5 +18,6 @@
 //
 // An encoder takes 1 to 5 MiB. Those that are in use together take at most
 // MaxMemory; answers that come when that is reached are sent as they are. Idle ones
-// are kept, as many as run at once: routes should share them (NewShared).
+// are kept, as many as run at once and MaxMemory at most: routes should share them
+// (NewShared).
 package compress

@@ -10,7 +10,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// MaxMemory is how much all encoders of an Encoders that are in use may take.
+// MaxMemory is how much all encoders of an Encoders that are in use may take, and as
+// much those that wait to be used again.
 const MaxMemory = 128 << 20
 
 // Names of the codings.
@@ -24,6 +25,7 @@ const (
 // it may be used by several Compressors and goroutines at once.
 type Encoders struct {
 	inUse   atomic.Int64 // bytes
+	kept    atomic.Int64 // bytes of idle
 	idle    [3][3]idle
 	pools   [3][3]sync.Pool // what does not fit into idle
 	buffers sync.Pool       // of *buffer
@@ -109,6 +111,7 @@ func (e *Encoders) take(k kind) *encoder {
 		return nil
 	}
 	if enc := e.idle[k.coding][k.level].take(); enc != nil {
+		e.kept.Add(-k.memory())
 		return enc
 	}
 	if enc, ok := e.pools[k.coding][k.level].Get().(*encoder); ok {
@@ -119,11 +122,13 @@ func (e *Encoders) take(k kind) *encoder {
 
 // give takes enc back, in whatever state it is.
 func (e *Encoders) give(enc *encoder) {
+	k := enc.kind
 	enc.to = nil
-	if !e.idle[enc.kind.coding][enc.kind.level].give(enc) {
-		e.pools[enc.kind.coding][enc.kind.level].Put(enc)
+	if e.kept.Add(k.memory()) > MaxMemory || !e.idle[k.coding][k.level].give(enc) {
+		e.kept.Add(-k.memory())
+		e.pools[k.coding][k.level].Put(enc)
 	}
-	e.inUse.Add(-enc.kind.memory())
+	e.inUse.Add(-k.memory())
 }
 
 // The levels of a coding are chosen by what a gateway under load spends on pages of 20

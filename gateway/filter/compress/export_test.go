@@ -9,6 +9,16 @@ import (
 // InUse returns the memory of the encoders that are in use.
 func (e *Encoders) InUse() int64 { return e.inUse.Load() }
 
+// Kept returns the memory of the encoders that no collection takes.
+func (e *Encoders) Kept() (n int64) {
+	for coding := range e.idle {
+		for level := range e.idle[coding] {
+			n += int64(len(e.idle[coding][level].kept)) * kind{coding, level}.memory()
+		}
+	}
+	return n
+}
+
 // The lengths of padding, for a test of all of them.
 const MaxPadding = maxPadding
 

@@ -326,6 +326,32 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryThatIsKept: on a machine with many processors, too, it has a bound.
+func TestMemoryThatIsKept(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(128))
+	shared := new(compress.Encoders)
+	for _, name := range everything {
+		for _, level := range []string{"fast", "default"} {
+			c, err := compress.NewShared(compress.Options{Level: level}, shared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var open []*compress.Writer
+			for range 128 {
+				w := c.Wrap(new(recorder), request("GET", name))
+				w.WriteHead(200, fields(html), 2000)
+				open = append(open, w)
+			}
+			for _, w := range open {
+				w.Cut()
+			}
+		}
+	}
+	if n := shared.Kept(); n > compress.MaxMemory || n < compress.MaxMemory/2 {
+		t.Errorf("%d MiB are kept, want %d at most", n>>20, compress.MaxMemory>>20)
+	}
+}
+
 // TestMemoryOfAnEncoder is not more than is counted.
 func TestMemoryOfAnEncoder(t *testing.T) {
 	if raced {
