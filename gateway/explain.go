@@ -77,9 +77,18 @@ type Explanation struct {
 	Fields      []string    // of the header that an HTTP member would see, sorted
 }
 
+// RequestError is what Explain returns for arguments that make no request.
+type RequestError struct{ Err error }
+
+// Error implements error.
+func (e *RequestError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong with them.
+func (e *RequestError) Unwrap() error { return e.Err }
+
 // Explain takes a request through c as a running gateway would, up to the pool,
-// and sends nothing. Headers are lines such as "Name: value". The error is for
-// arguments that make no request.
+// and sends nothing. Headers are lines such as "Name: value". The error is
+// a *RequestError for arguments that make no request.
 func Explain(c *config.Config, method, target string, headers []string) (*Explanation, error) {
 	g := New(dry())
 	gen, err := g.newGeneration(c, nil)
@@ -89,7 +98,7 @@ func Explain(c *config.Config, method, target string, headers []string) (*Explan
 	defer gen.change.Discard()
 	r, err := explainRequest(method, target, headers)
 	if err != nil {
-		return nil, err
+		return nil, &RequestError{err}
 	}
 	rec := &recorder{}
 	x := g.exchanges.get(explainConnection(g, r), gen, rec, r)

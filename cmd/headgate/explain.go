@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,8 +28,12 @@ func newExplain() *cobra.Command {
 			return err
 		}
 		e, err := gateway.Explain(c, args[0], args[1], *headers)
-		if err != nil {
+		var wrong *gateway.RequestError
+		switch {
+		case errors.As(err, &wrong):
 			return usageError{err}
+		case err != nil:
+			return err
 		}
 		_, err = fmt.Fprint(cmd.OutOrStdout(), e)
 		return err

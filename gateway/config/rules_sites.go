@@ -43,7 +43,7 @@ func filterRules() map[string]rule {
 		"rate_limit":                   {one: true, off: true},
 		"rate_limit[].burst":           {min: 1, max: 1_000_000},
 		"in_flight":                    {one: true, off: true},
-		"in_flight[].limit":            {min: 1, max: 1 << 20},
+		"in_flight[].limit":            {min: 1, max: 1_000_000},
 		"forward_auth.headers":         {one: true},
 		"client_cert":                  {enum: []string{"required", "off"}},
 		"cross_origin.trusted":         {one: true},

@@ -132,7 +132,7 @@ func openRoot(path string) (*root, error) {
 	cause := cause(err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("root %s: %w: create the directory, or set root to one that is there", path, cause)
+		return nil, fmt.Errorf("root %s: %w: create the directory, or name one that is there", path, cause)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("root %s: %w: give the user that runs headgate the right to read the directory and to pass those above it", path, cause)
 	}

@@ -55,6 +55,7 @@
 //
 // An origin is compared as browsers write it (RFC 6454, 6.2): in lower case, without
 // a port where that is the usual one. The * of https://*.example.com stands for one
-// or more labels, and not for none: example.com is not among them. null, which any
+// or more labels, and not for none: example.com is not among them; https://*.com,
+// which is everybody, is a mistake. null, which any
 // page can be, is only allowed where it is listed.
 package headers

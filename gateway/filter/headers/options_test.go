@@ -83,14 +83,14 @@ func TestValidateCORS(t *testing.T) {
 	wantFaults(t, headers.CORS{}.Validate())
 	wantFaults(t, headers.CORS{Origins: []string{}}.Validate())
 	for _, origin := range []string{
-		"https://app.example.com", "http://localhost:3000", "https://*.example.com", "https://*.example.com:8443", "https://[::1]:3000", "http://192.0.2.7",
+		"https://app.example.com", "http://localhost:3000", "https://*.example.com", "https://*.example.com:8443", "http://*.localhost:3000", "https://[::1]:3000", "http://192.0.2.7",
 		"capacitor://localhost", "chrome-extension://abcdef", "https://xn--bcher-kva.example", "*", "null", "https://a_b.example.com",
 	} {
 		wantFaults(t, headers.CORS{Origins: []string{origin}}.Validate())
 	}
 	for _, origin := range []string{
 		"", "app.example.com", "https://", "https://app.example.com/", "https://app.example.com/path", "https://app.example.com:443", "http://a.com:80",
-		"https://a.com:0", "https://a.com:070", "https://a.com:x", "https://a.com:99999", "HTTPS://a.com", "https://A.com", "https://*", "https://*.*.com",
+		"https://a.com:0", "https://a.com:070", "https://a.com:x", "https://a.com:99999", "HTTPS://a.com", "https://A.com", "https://*", "https://*.*.com", "https://*.com", "https://*.com:8443",
 		"https://a.*.com", "https://a*.com", "https://.a.com", "https://a..com", "https://a.com.", "https://u:p@a.com", "https://bücher.example", "https://a.com?",
 		"https://[::1", "https://[0:0::1]", "https://*.[::1]", "https://::1", "1https://a.com", "https://a b.com", "https://" + strings.Repeat("x", 600),
 	} {

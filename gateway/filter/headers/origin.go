@@ -64,10 +64,21 @@ func parseOrigin(s string) (pattern, error) {
 		return wrong("has a * that is not its first label: write it like https://*.example.com")
 	case !isHost(below) && !(isIPv6(host) && !star):
 		return wrong("has no host that a browser writes: write it like https://app.example.com, letters beyond ASCII as xn--")
+	case star && !strings.Contains(below, ".") && !isPrivate(below):
+		return wrong("is everybody below %s: write a domain of yours, like https://*.example.com", below)
 	case star:
 		return pattern{begin: scheme + "://", end: rest[1:]}, nil
 	}
 	return pattern{exact: s}, nil
+}
+
+// isPrivate reports whether nobody can register a name below a domain (RFC 6761).
+func isPrivate(domain string) bool {
+	switch domain {
+	case "localhost", "test", "example", "internal", "local":
+		return true
+	}
+	return false
 }
 
 // cutPort parts host:port. Without a port it is "".

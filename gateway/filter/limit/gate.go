@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"headgate/gateway/expression"
 )
@@ -29,6 +30,7 @@ func NewInFlight(rules []InFlight, place string, s Setup) (*Gate, error) {
 	}
 	s = s.withDefaults()
 	g := &Gate{}
+	same := make(map[string]int) // rules by what they count
 	var errs []error
 	for _, o := range rules {
 		k, err := newKeyer(o.Key)
@@ -36,7 +38,11 @@ func NewInFlight(rules []InFlight, place string, s Setup) (*Gate, error) {
 			errs = append(errs, err)
 			continue
 		}
-		g.rules = append(g.rules, gateRule{o.Limit, k, s.Counters.crowd(place + ":" + o.WithDefaults().Key)})
+		id := place + ":" + strings.TrimSpace(o.WithDefaults().Key)
+		if same[id]++; same[id] > 1 {
+			id = fmt.Sprintf("%s#%d", id, same[id])
+		}
+		g.rules = append(g.rules, gateRule{o.Limit, k, s.Counters.crowd(id)})
 	}
 	return g, errors.Join(errs...)
 }

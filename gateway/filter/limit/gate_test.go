@@ -44,6 +44,23 @@ func TestInFlight(t *testing.T) {
 	(&limit.Pass{}).Leave()
 }
 
+// TestInFlightOfTheSameKey: a request counts once for each rule.
+func TestInFlightOfTheSameKey(t *testing.T) {
+	g := gate(t, limit.Setup{}, limit.InFlight{Limit: 10}, limit.InFlight{Limit: 4}, limit.InFlight{Limit: 6, Key: " client.ip "})
+	n := 0
+	for range 6 {
+		if p, ok := g.Enter(one, noView); ok {
+			n++
+			defer p.Leave()
+		} else if p.Limit != 4 {
+			t.Errorf("refused by the limit %d, want 4", p.Limit)
+		}
+	}
+	if n != 4 {
+		t.Errorf("%d are let in, want 4", n)
+	}
+}
+
 func TestInFlightOfSeveralRules(t *testing.T) {
 	g := gate(t, limit.Setup{}, limit.InFlight{Limit: 2}, limit.InFlight{Limit: 3, Key: `"all"`}, limit.InFlight{Limit: 1, Key: `request.header["x-user"]`})
 	view := func(user string) func() expression.View {

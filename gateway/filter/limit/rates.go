@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"headgate/gateway/expression"
@@ -35,7 +36,8 @@ type Rates struct {
 	rules    []*rule // local ones first: they can be given back
 }
 
-// NewRates returns the rates for rules that are valid. place names those without a
+// NewRates returns the rates for rules that are valid, of which no two have the same
+// name and rate. place names those without a
 // name.
 func NewRates(rules []Rate, place string, s Setup) (*Rates, error) {
 	if len(rules) > maxRules {
@@ -53,6 +55,9 @@ func NewRates(rules []Rate, place string, s Setup) (*Rates, error) {
 			}
 		}
 		l, err := newRule(o, s)
+		if err == nil && slices.ContainsFunc(slices.Concat(r.rules, shared), func(other *rule) bool { return other.id == l.id }) {
+			err = errors.New("name: another rate of this route has it, and each request would count twice: name one of them otherwise")
+		}
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("rate %s: %w", o.Name, err))

@@ -63,6 +63,18 @@ func TestRateInTheLongRun(t *testing.T) {
 	}
 }
 
+// TestOneRateTwice would count each request twice.
+func TestOneRateTwice(t *testing.T) {
+	same := limit.Rate{Rate: rate(t, "10/s"), Name: "all"}
+	_, err := limit.NewRates([]limit.Rate{same, same}, "here", limit.Setup{})
+	if want := "rate all: name: another rate of this route has it, and each request would count twice: name one of them otherwise"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if _, err := limit.NewRates([]limit.Rate{same, {Rate: rate(t, "10/m"), Name: "all"}, {Rate: same.Rate}, {Rate: same.Rate}}, "here", limit.Setup{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rates(t, limit.Setup{}, limit.Rate{Rate: rate(t, "100/s"), Name: "all"}, limit.Rate{Rate: rate(t, "5/m"), Burst: 1, Name: `a "login"`})
