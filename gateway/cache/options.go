@@ -22,7 +22,7 @@ type Options struct {
 	StaleWhileRevalidate time.Duration `yaml:"stale_while_revalidate"` // how long a stale answer is given while a new one is fetched, unless the answer says; none by default
 	StaleIfError         time.Duration `yaml:"stale_if_error"`         // how long a stale answer is given when there is no other, unless the answer says; none by default
 	MaxBody              notation.Size `yaml:"max_body"`               // of an answer that is kept (64MiB)
-	Lock                 time.Duration `yaml:"lock"`                   // how long requests wait for one that fetches the same (5s); off: each fetches
+	Lock                 time.Duration `yaml:"lock"`                   // how long requests wait for one that fetches the same, and that one where a stale answer may be given in place of the app's (5s); off: each fetches, and waits
 }
 
 // TTL is how long answers are fresh that do not say so.

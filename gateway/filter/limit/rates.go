@@ -37,8 +37,7 @@ type Rates struct {
 }
 
 // NewRates returns the rates for rules that are valid, of which no two have the same
-// name and rate. place names those without a
-// name.
+// name and rate. place names those without a name.
 func NewRates(rules []Rate, place string, s Setup) (*Rates, error) {
 	if len(rules) > maxRules {
 		return nil, fmt.Errorf("%d rates are too many for one route: keep at most %d", len(rules), maxRules)
