@@ -353,7 +353,7 @@ func (b *builder) bodyTypes(c *config.Route, next action) (action, error) {
 		return next, nil
 	}
 	types, err := once(b, &c.Filters.BodyTypes[0], func() (*access.Types, error) { return access.NewTypes(c.Filters.BodyTypes) })
-	return &typed{next: next, types: types}, wrong("body_types", err)
+	return guarding{&typed{next: next, types: types}, next}, wrong("body_types", err)
 }
 
 func (b *builder) forwardAuth(c *config.Route, next action) (action, error) {
@@ -363,7 +363,7 @@ func (b *builder) forwardAuth(c *config.Route, next action) (action, error) {
 	}
 	a, err := newForwardAuth(o, b.toPool)
 	a.next = next
-	return a, wrong("forward_auth", err)
+	return guarding{a, next}, wrong("forward_auth", err)
 }
 
 func (b *builder) crossOrigin(c *config.Route, next action) (action, error) {
@@ -372,14 +372,14 @@ func (b *builder) crossOrigin(c *config.Route, next action) (action, error) {
 		return next, nil
 	}
 	guard, err := once(b, o, func() (*access.Guard, error) { return access.NewCrossOrigin(*o) })
-	return &guarded{next: next, guard: guard}, wrong("cross_origin", err)
+	return guarding{&guarded{next: next, guard: guard}, next}, wrong("cross_origin", err)
 }
 
 func (b *builder) clientCert(c *config.Route, next action) (action, error) {
 	if c.Filters.ClientCert != config.CertRequired {
 		return next, nil
 	}
-	return &certified{next}, nil
+	return guarding{&certified{next}, next}, nil
 }
 
 func (b *builder) basicAuth(c *config.Route, next action) (action, error) {
@@ -392,7 +392,7 @@ func (b *builder) basicAuth(c *config.Route, next action) (action, error) {
 			b.g.log.Error("the passwords that were read last go on", "file", o.File, "err", err)
 		})
 	})
-	return &authenticated{next: next, passwords: passwords, challenge: o.Challenge()}, wrong("basic_auth", err)
+	return guarding{&authenticated{next: next, passwords: passwords, challenge: o.Challenge()}, next}, wrong("basic_auth", err)
 }
 
 func (b *builder) preflight(c *config.Route, next action) (action, error) {
@@ -444,7 +444,7 @@ func (b *builder) access(c *config.Route, next action) (action, error) {
 		return next, nil
 	}
 	list, err := once(b, o, func() (*access.List, error) { return access.New(*o) })
-	return &allowed{next: next, list: list}, wrong("access", err)
+	return guarding{&allowed{next: next, list: list}, next}, wrong("access", err)
 }
 
 func (b *builder) maintenance(c *config.Route, next action) (action, error) {

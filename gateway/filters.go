@@ -26,9 +26,17 @@ import (
 // so that refusals have the headers that browsers need, cheap refusals come first, and
 // what is kept in the cache is compressed once.
 
-// waved reports whether guards let x pass: it is for the page of an error, which the
-// configuration has led it to, and clients cannot.
-func (x *exchange) waved() bool { return x.onPage() && x.route.internal }
+// guarding stands before a guard, and lets a request by it that is for the page of an
+// error: the configuration has led it there, and clients cannot come.
+type guarding struct{ guard, next action }
+
+func (a guarding) serve(x *exchange) {
+	if x.onPage() && x.route.internal {
+		a.next.serve(x)
+		return
+	}
+	a.guard.serve(x)
+}
 
 // allowed lets clients of some networks pass.
 type allowed struct {
@@ -37,10 +45,6 @@ type allowed struct {
 }
 
 func (a *allowed) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	if a.list.Allows(x.client.Addr()) {
 		a.next.serve(x)
 		return
@@ -126,10 +130,6 @@ type authenticated struct {
 }
 
 func (a *authenticated) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	user, password, ok := access.Credentials(x.r.Fields)
 	if !ok || !a.passwords.Check(x.context(), user, password) {
 		cause := "the name or the password is wrong"
@@ -149,10 +149,6 @@ func (a *authenticated) serve(x *exchange) {
 type certified struct{ next action }
 
 func (a *certified) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	if x.verifiedCert() == nil {
 		x.refuse(http.StatusForbidden, "client_cert", "this needs a certificate of the client, and none was shown", "choose one that the authority of tls.client_auth has signed")
 		return
@@ -167,10 +163,6 @@ type guarded struct {
 }
 
 func (a *guarded) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	if err := a.guard.Check(x.r, x.host); err != nil {
 		x.refuse(http.StatusForbidden, "cross_origin", err.Error(), "list the origin under cross_origin.trusted")
 		return
@@ -185,10 +177,6 @@ type typed struct {
 }
 
 func (a *typed) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	said := x.r.Fields.Get("Content-Type")
 	if x.r.ContentLength != 0 && !a.types.Allows(said) {
 		x.fail(&failure{

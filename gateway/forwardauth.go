@@ -48,10 +48,6 @@ func newForwardAuth(c *config.ForwardAuth, pool func(name string) *passTo) (*for
 }
 
 func (a *forwardAuth) serve(x *exchange) {
-	if x.waved() {
-		a.next.serve(x)
-		return
-	}
 	ctx, cancel := context.WithTimeout(x.context(), a.timeout)
 	defer cancel()
 	got := &captured{most: mostRefusal}
