@@ -97,6 +97,25 @@ func (x *exchange) takeBody() *failure {
 	return nil
 }
 
+// bodyless reports whether the request has no body. Of a GET over HTTP/3 that may be
+// known only when its stream ends, which is waited for.
+func (x *exchange) bodyless() (bool, *failure) {
+	switch m := x.r.Method; {
+	case x.r.ContentLength >= 0:
+		return x.r.ContentLength == 0, nil
+	case m != http.MethodGet && m != http.MethodHead && m != http.MethodOptions:
+		return false, nil
+	}
+	if f := x.takeBody(); f != nil {
+		return false, f
+	}
+	if x.body.spool == nil || x.body.spool.Len() > 0 {
+		return false, nil
+	}
+	x.ownRequest().ContentLength = 0
+	return true, nil
+}
+
 func bodyTooLarge(cause string) *failure {
 	return &failure{
 		status: http.StatusRequestEntityTooLarge, kind: "body_bytes", close: true,

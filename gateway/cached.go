@@ -30,6 +30,10 @@ func (a *cached) serve(x *exchange) {
 			return
 		}
 	}
+	if _, f := x.bodyless(); f != nil {
+		x.fail(f)
+		return
+	}
 	a.normalize(x)
 	if a.split != nil {
 		key = a.split.choose(x).name + "\x00" + key

@@ -178,7 +178,16 @@ type typed struct {
 
 func (a *typed) serve(x *exchange) {
 	said := x.r.Fields.Get("Content-Type")
-	if x.r.ContentLength != 0 && !a.types.Allows(said) {
+	if !a.types.Allows(said) {
+		empty, f := x.bodyless()
+		switch {
+		case f != nil:
+			x.fail(f)
+			return
+		case empty:
+			a.next.serve(x)
+			return
+		}
 		x.fail(&failure{
 			status: http.StatusUnsupportedMediaType, kind: "body_type", close: true,
 			cause: fmt.Sprintf("bodies of the type %.100q are not taken here", said), cure: "send another type, or add it to body_types of the route or site",

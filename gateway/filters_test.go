@@ -148,7 +148,7 @@ func TestAskedTooSlow(t *testing.T) {
 		case r.Var("HTTP_X_CASE") == "silent":
 			<-hold
 		case r.Var("HTTP_X_CASE") == "huge":
-			c.Send("HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
+			c.Send("HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + strings.Repeat("x", 400_000))
 		case r.Var("HTTP_X_CASE") == "cut":
 			c.Send("HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\nx")
 		case r.Var("HTTP_X_CASE") == "endless":
@@ -177,7 +177,7 @@ func TestAskedTooSlow(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		case "huge":
-			io.WriteString(rw, strings.Repeat("x", 3_000_000))
+			io.WriteString(rw, strings.Repeat("x", 400_000))
 		case "cut":
 			rw.Header().Set("Content-Length", "300")
 			io.WriteString(rw, "x")
@@ -214,8 +214,8 @@ pools:
 sites:
 - http: serve
   routes:
-  - {path: /pool/, forward_auth: {pool: auth, timeout: 500ms}, pool: app}
-  - {path: /url/, forward_auth: {url: %q, timeout: 500ms}, pool: app}
+  - {path: /pool/, forward_auth: {pool: auth, timeout: 1s}, pool: app}
+  - {path: /url/, forward_auth: {url: %q, timeout: 1s}, pool: app}
 `, app.Addr(), w.Addr(), outside.URL)
 	g := gatewaytest.Start(t, conf)
 	for _, p := range []gatewaytest.Protocol{gatewaytest.H1, gatewaytest.H3} {
@@ -232,7 +232,11 @@ sites:
 			{"401", "401", "401"},
 		} {
 			for path, want := range map[string]string{"/pool/x": row.pool, "/url/x": row.url} {
-				for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+				methods := []string{"GET", "HEAD", "OPTIONS"}
+				if strings.Contains(want, "504") { // each takes its time
+					methods = methods[:1]
+				}
+				for _, method := range methods {
 					got, err := c.Try(c.Request(method, path, nil, "X-Case: "+row.name, "If-None-Match: *", "Range: bytes=0-1"))
 					if err != nil || !strings.Contains(want, fmt.Sprint(got.Code)) || got.BodyErr != nil {
 						t.Errorf("%s %s %s over %s: got %+v, %v, want %s", method, path, row.name, p, got, err, want)

@@ -8,7 +8,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // copyAll reads conn to its end, which must come within patience.
 func copyAll(to io.Writer, conn net.Conn) (int64, error) {
