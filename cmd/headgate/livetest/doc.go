@@ -1,7 +1,7 @@
 // Package livetest has no code, only tests: they build the headgate binary and
-// run it between real servers and real clients, as an operator would. Nothing of
-// the gateway is linked in but the storage, to put certificates where it looks for
-// them.
+// run it between real servers and real clients, as an operator would. Of
+// the gateway itself only the storage is linked in, to put certificates where it looks
+// for them, and the scripted worker that tells what an app sees.
 //
 //	go test ./cmd/headgate/livetest
 //	HEADGATE_TEST_BYTES=1GiB go test -run TestLargeBodies ./cmd/headgate/livetest
