@@ -60,6 +60,10 @@ func (a *forwardAuth) serve(x *exchange) {
 	switch {
 	case x.context().Err() != nil:
 		x.fail(&failure{status: statusClientGone, kind: "canceled", cause: "the client went away"})
+	case ctx.Err() != nil && (err != nil || got.status < 200 || got.status >= 500):
+		f := a.unanswered(0, fmt.Errorf("no answer within %s", a.timeout))
+		f.status = http.StatusGatewayTimeout
+		x.fail(f)
 	case err != nil, got.status < 200, got.status >= 500:
 		x.fail(a.unanswered(got.status, err))
 	case got.status <= 299:
