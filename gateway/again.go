@@ -84,12 +84,7 @@ func (a *again) sameRequest() bool { return a.status == 0 && a.kept == nil }
 // aboutContent reports whether a field is about what the client has, or wants, of the
 // content that it has asked for.
 func aboutContent(name string) bool {
-	for _, about := range [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
-		if wire.Same(name, about) {
-			return true
-		}
-	}
-	return false
+	return wire.OneOf(name, "Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since")
 }
 
 // accelKept are the fields of an answer with X-Accel-Redirect that its client gets
@@ -97,8 +92,7 @@ func aboutContent(name string) bool {
 func accelKept(f wire.Fields) wire.Fields {
 	kept := wire.Fields{}
 	for _, field := range f {
-		if slices.ContainsFunc([]string{"Content-Type", "Set-Cookie", "Content-Disposition", "Cache-Control", "Expires", "Accept-Ranges"},
-			func(name string) bool { return wire.Same(name, field.Name) }) {
+		if wire.OneOf(field.Name, "Content-Type", "Set-Cookie", "Content-Disposition", "Cache-Control", "Expires", "Accept-Ranges") {
 			kept = append(kept, field)
 		}
 	}

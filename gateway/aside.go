@@ -69,7 +69,7 @@ func (x *exchange) detach(ctx context.Context, w wire.Answer) *exchange {
 	y := &exchange{
 		d: x.d, conn: x.conn, gen: x.gen, ctx: ctx, tls: x.tls, s: nowhere{ctx}, r: &r, w: w,
 		site: x.site, route: x.route, id: x.id, client: x.client, scheme: x.scheme,
-		host: x.host, name: x.name, path: x.path, fwd: x.fwd, match: x.match, user: x.user, share: x.share,
+		host: x.host, name: x.name, path: x.path, fwd: x.fwd, match: x.match, share: x.share,
 	}
 	y.edge.x, y.detached = y, true
 	y.onInterim, y.onCondition = func(int, []uwsgi.Field) {}, y.holds

@@ -38,16 +38,11 @@ func (a *cached) serve(x *exchange) {
 	if a.split != nil {
 		key = a.split.choose(x).name + "\x00" + key
 	}
-	if key != "" {
-		key = a.place + key
-	} else {
-		key = a.place
-	}
 	x.sent = *x.r // what the app is asked is another matter
 	x.kept = cache.Request{
 		Request: &x.sent,
 		// The app sees the host with its port, and may write it into its pages.
-		Site: x.site.name, Scheme: x.scheme, Host: x.host, Path: x.path, Query: x.req.Query, Key: key,
+		Site: x.site.name, Scheme: x.scheme, Host: x.host, Path: x.path, Query: x.req.Query, Key: a.place + key,
 		Context: x.onContext, Trace: x.onTrace,
 	}
 	x.fetcher = fetcher{a: a, x: x}

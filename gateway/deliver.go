@@ -159,8 +159,7 @@ func (x *exchange) takeHead(by *passTo, a *answer) (elsewhere bool) {
 // challenges are the fields of an error that its page must not lose.
 func challenges(f wire.Fields) (kept wire.Fields) {
 	for _, field := range f {
-		switch {
-		case wire.Same(field.Name, "WWW-Authenticate"), wire.Same(field.Name, "Retry-After"), wire.Same(field.Name, "Set-Cookie"), wire.Same(field.Name, "Allow"):
+		if wire.OneOf(field.Name, "WWW-Authenticate", "Retry-After", "Set-Cookie", "Allow") {
 			kept = append(kept, field)
 		}
 	}

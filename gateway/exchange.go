@@ -44,8 +44,7 @@ type exchange struct {
 	fwd    forwarded.Result
 	span   *tracing.Span
 	match  routing.Match[*site, *route]
-	badIf  error  // why a condition has no value for this request
-	user   string // who has shown a password; "": nobody
+	badIf  error // why a condition has no value for this request
 
 	own  *wire.Request // a filter's copy of the request, which is r then
 	sent wire.Request  // r as a cache sees it

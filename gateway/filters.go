@@ -140,7 +140,6 @@ func (a *authenticated) serve(x *exchange) {
 			wire.Field{Name: "WWW-Authenticate", Value: a.challenge})
 		return
 	}
-	x.user = user
 	x.said = append(x.said, uwsgi.Var{Key: "REMOTE_USER", Value: user})
 	a.next.serve(x)
 }
@@ -208,9 +207,6 @@ func (a *saying) serve(x *exchange) {
 	a.next.serve(x)
 }
 
-// before is an answer that goes on to another.
-type before struct{ wire.Answer }
-
 // dressed changes the header of the answer.
 type dressed struct {
 	next   action
@@ -220,7 +216,7 @@ type dressed struct {
 }
 
 func (a *dressed) serve(x *exchange) {
-	d := dress{before{x.w}, x, a}
+	d := dress{x.w, x, a}
 	x.w = &d
 	a.next.serve(x)
 	x.w = d.Answer
@@ -228,9 +224,9 @@ func (a *dressed) serve(x *exchange) {
 
 // dress is the answer that dressed stands in front of.
 type dress struct {
-	before
-	x  *exchange
-	by *dressed
+	wire.Answer // that it goes on to
+	x           *exchange
+	by          *dressed
 }
 
 // WriteHead implements wire.Answer.

@@ -184,15 +184,8 @@ func ambiguous(name string) bool {
 // ofThisHop reports whether a field is about the client's connection or body and not
 // about the request.
 func ofThisHop(name string) bool {
-	for _, hop := range [...]string{
-		"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
-		"Content-Length", "Content-Type", "Expect", "Host", "Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since",
-	} {
-		if wire.Same(name, hop) {
-			return true
-		}
-	}
-	return false
+	return aboutContent(name) || wire.OneOf(name, "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
+		"Content-Length", "Content-Type", "Expect", "Host", "Accept-Encoding")
 }
 
 // take gives the app what the answer says, in place of what the client may have said
@@ -220,7 +213,7 @@ func (a *forwardAuth) refuse(x *exchange, got *captured) {
 		}
 	}
 	body := got.body
-	if got.over || x.out.Has("Content-Encoding") && got.over {
+	if got.over {
 		body = nil
 	}
 	x.writeHead(got.status, int64(len(body)))

@@ -54,10 +54,11 @@ func jail(t testing.TB) (root string) {
 // of the second may.
 func targets() (inside, outside []string) {
 	long := strings.Repeat("a", 300)
-	return []string{
+	inside = []string{
 		"/", "/a.txt", "/dir/b.txt", "/dir/../a.txt", "/dir/%2e%2e/a.txt", "/dir/deep/../../a.txt", "//a.txt", "/./a.txt", "/dir//b.txt", "/%61.txt", "/with%20space.txt",
 		"/50%2525.txt", "/dir%2fb.txt", "/good", "/gooddir/b.txt", "/dir/good", "/%C3%A4.txt", "/%252e%252e/x.txt",
-	}, []string{
+	}
+	outside = []string{
 		// Dots, plain and encoded once, twice and three times.
 		"/../secret.txt", "/../../secret.txt", "/dir/../../secret.txt", "/..", "/../", "/dir/../..", "/dir/../../",
 		"/%2e%2e/secret.txt", "/%2E%2E/secret.txt", "/.%2e/secret.txt", "/%2e./secret.txt", "/dir/%2e%2e/%2e%2e/secret.txt",
@@ -91,6 +92,7 @@ func targets() (inside, outside []string) {
 		// No path.
 		"", "*", "secret.txt", "../secret.txt", "?/../secret.txt", "/%", "/%2", "/%zz", "/%2e%2", "http://h/../secret.txt", "/~root/x", "/$HOME/x", "/`id`",
 	}
+	return inside, outside
 }
 
 func TestNothingLeavesTheRoot(t *testing.T) {

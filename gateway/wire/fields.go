@@ -99,6 +99,16 @@ func Same(a, b string) bool {
 	return true
 }
 
+// OneOf reports whether name is the same as one of names.
+func OneOf(name string, names ...string) bool {
+	for _, n := range names {
+		if Same(name, n) {
+			return true
+		}
+	}
+	return false
+}
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'

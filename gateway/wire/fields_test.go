@@ -34,6 +34,17 @@ func TestNamesCompareWithoutCase(t *testing.T) {
 	}
 }
 
+func TestOneOf(t *testing.T) {
+	for name, want := range map[string]bool{"vary": true, "ETAG": true, "Date": false, "": false, "Var": false} {
+		if got := wire.OneOf(name, "Vary", "ETag"); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+	if wire.OneOf("Vary") {
+		t.Error("one of none")
+	}
+}
+
 func TestOnly(t *testing.T) {
 	h := header()
 	if v, ok := h.Only("x-one"); !ok || v != "1" {
