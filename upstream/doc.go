@@ -72,10 +72,31 @@
 // share that grows. Active checks can be added; when all fail, all members are
 // used. The operator can drain members and pause a pool, which outlives reloads.
 //
+// # Nobody there
+//
+// With no member at all requests wait as well: a source may be about to start some,
+// and is told of each request that comes (it has a method Refresh). Waiting is no use
+// when the source knows that it cannot (it has a method Trouble): then requests end
+// at once, with its reason.
+//
+// # Families
+//
+// Where a source names not the members of one pool but those of many, by keys that
+// nobody knows before, a Family has a pool for each key, made from a template
+// (Spec.Each). Which key a request is for is the caller's to say (Family.Get). A key
+// that has lost its members keeps its pool for FamilyLinger.
+//
+// # Slow start
+//
+// A member that is new, or comes back, has a share that grows, while another one
+// carries the rest. Members that replace all that were there have theirs at once,
+// and need not be reached first: so workers are replaced without a pause.
+//
 // # Limits
 //
 // Each process has its own pools: gateways that share members do not know of each
 // other's requests. Balance looks at every member, under one lock per pool, which
-// is meant for hundreds of members and not for thousands. A request that is at a
-// member cannot be taken back.
+// is meant for hundreds of members and not for thousands. A key of a family costs
+// some 8 KiB and a goroutine while it is idle. A request that is at a member cannot be
+// taken back.
 package upstream

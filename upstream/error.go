@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The ways in which no slot was had. All are worth a 503 with Retry-After, and
-// all but ErrQueueFull come after a wait.
+// The ways in which no slot was had. All are worth a 503 with Retry-After. All
+// come after a wait, but for ErrQueueFull, and ErrNoMembers when waiting is no use.
 var (
 	ErrQueueFull    = errors.New("upstream: queue is full")
 	ErrQueueTimeout = errors.New("upstream: no slot became free in time")
@@ -23,7 +23,7 @@ type WaitError struct {
 	Waited     time.Duration // in all attempts together
 	RetryAfter time.Duration // when it is worth to ask again, by what the pool knows; whole seconds, at least 1
 	Member     string        // with ErrAway: the member that Err is of
-	Err        error         // why it could not be reached, or nil
+	Err        error         // why it could not be reached; with ErrNoMembers: why there is nobody; or nil
 }
 
 // Error implements error.

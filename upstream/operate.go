@@ -58,6 +58,7 @@ func (p *Pool[T]) Resume() bool {
 	was := !p.paused.IsZero()
 	p.paused = time.Time{}
 	p.dispatchLocked(time.Now())
+	p.nudge() // those who wait may do so in vain
 	return was
 }
 

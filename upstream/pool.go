@@ -26,8 +26,7 @@ type Pool[T any] struct {
 	driver  Driver[T]
 	said    map[string][]Member // each source's last word, by its key
 	order   []string            // of the keys of said
-	sources map[string]*feed    // those that it listens to, by key
-	listen  func(string, *feed) // starts one; nil when run does not run
+	sources *feeds              // those that it listens to, maybe with others of its family; nil: none any more
 	members []*member[T]        // all that are there, those that leave included
 	drained map[string]bool     // asked for by the operator, by address
 	secret  []byte              // signs sticky cookies
@@ -44,25 +43,32 @@ type Pool[T any] struct {
 	active  bool          // there were requests since work last looked
 	refresh bool          // the sources are to look again
 	retired bool          // it is not in the configuration any more
+	gone    bool          // and has no members: there will be none, and nobody waits
 	over    bool          // and its work has ended
 	news    []news        // for the log, which work writes
 	room    []*seat       // of pick, to be used again
 	fits    []*member[T]  // likewise
 }
 
-func newPool[T any](name string, log *slog.Logger) *Pool[T] {
-	return &Pool[T]{
+// newPool makes a pool that listens to sources of its own; nil: to those.
+func newPool[T any](name string, log *slog.Logger, sources *feeds) *Pool[T] {
+	p := &Pool[T]{
 		began: time.Now(),
 		name:  name, log: log.With("pool", name), wake: make(chan struct{}, 1),
-		said: make(map[string][]Member), sources: make(map[string]*feed), drained: make(map[string]bool),
-		budget: newBudget(), unread: newUnreadBudget(),
+		said: make(map[string][]Member), drained: make(map[string]bool),
+		budget: newBudget(), unread: newUnreadBudget(), sources: sources,
 	}
+	if sources == nil {
+		p.sources = &feeds{log: p.log, hear: p.heard, all: make(map[string]*feed)}
+	}
+	return p
 }
 
 // clock is time.Now for less: what it tells is good for comparing and subtracting.
 func (p *Pool[T]) clock() time.Time { return p.began.Add(time.Since(p.began)) }
 
-// Name returns the pool's name.
+// Name returns the pool's name. That of a pool of a family is the family's, a slash
+// and the key.
 func (p *Pool[T]) Name() string { return p.name }
 
 // Options returns the options with their defaults.
@@ -180,6 +186,7 @@ func (p *Pool[T]) failedLocked(m *member[T], now time.Time, f fault, err error) 
 		}
 		m.lastErr = err
 		p.newsLocked(newsEjected, m, err)
+		p.fewerLocked(now)
 		p.unbindLocked(m)
 		p.nudge()
 	case trial:
@@ -274,16 +281,20 @@ func (p *Pool[T]) awayLocked(m *member[T], now time.Time, err error) {
 }
 
 // fewerLocked is for when a member cannot be used any more. Without another one
-// nobody is to wait for a slow start, or for a try that was put off.
+// nobody is to wait for a try that was put off, and without one that carries its
+// whole share for a slow start.
 func (p *Pool[T]) fewerLocked(now time.Time) {
+	p.fits = p.fits[:0] // those whose slow start ends: together, or the first would carry the others
 	for _, m := range p.members {
-		switch {
-		case p.otherLocked(m):
-		case m.there(false):
-			m.health.ramp = 0
-		case !m.away.since.IsZero():
+		if m.health.ramp > 0 && !p.carriedLocked(m, now) {
+			p.fits = append(p.fits, m)
+		}
+		if !m.away.since.IsZero() && !p.otherLocked(m) {
 			m.hurry(now)
 		}
+	}
+	for _, m := range p.fits {
+		m.health.ramp = 0
 	}
 	p.weighLocked(now)
 }

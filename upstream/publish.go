@@ -16,144 +16,17 @@ type Spec[T any] struct {
 	Driver  Driver[T]
 	Members []Member          // those that the file names
 	Sources map[string]Source // the other sources; one whose key was there before goes on as it is
+
+	// Each, if it is not nil, makes this a Family: each key that one of Sources names
+	// has a pool, made from Each(key), of which Members and Sources do not count, as
+	// Options, Driver and Members here do not. It must be fit to be called by any
+	// number of goroutines, and must not block, nor ask anything of Pools.
+	Each     func(key string) Spec[T]
+	MostKeys int // of a family; 0: DefaultMostKeys
 }
 
 // byFile is the key of the members of the file among the sources.
 const byFile = ""
-
-// plan is a Spec with all transports that it needs made.
-type plan[T any] struct {
-	pool *Pool[T]
-	spec Spec[T]
-	made map[Member]T // by member, without those that go on as they are
-}
-
-// prepare makes the transports that spec needs and p does not have. It changes
-// nothing of p.
-func (p *Pool[T]) prepare(spec Spec[T]) (*plan[T], error) {
-	pl := &plan[T]{pool: p, spec: spec, made: make(map[Member]T)}
-	for _, m := range spec.Members {
-		if err := pl.make(m); err != nil {
-			pl.discard()
-			return nil, err
-		}
-	}
-	p.mu.Lock()
-	var named []Member
-	if p.driver.Key != spec.Driver.Key {
-		for _, m := range p.members {
-			if !m.leaving {
-				named = append(named, m.Member)
-			}
-		}
-	}
-	p.mu.Unlock()
-	for _, m := range named {
-		if err := pl.make(m); err != nil {
-			pl.discard()
-			return nil, err
-		}
-	}
-	return pl, nil
-}
-
-func (pl *plan[T]) make(m Member) error {
-	if _, ok := pl.made[m]; ok || pl.pool.keeps(pl.spec.Driver.Key, m) {
-		return nil
-	}
-	t, err := pl.spec.Driver.Dial(m)
-	if err != nil {
-		return fmt.Errorf("pool %s: member %s: %w", pl.pool.name, m.Address, err)
-	}
-	pl.made[m] = t
-	return nil
-}
-
-// keeps reports whether the transport to m can go on.
-func (p *Pool[T]) keeps(key string, m Member) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := p.memberLocked(m.Address)
-	return key == p.driver.Key && old != nil && old.Name == m.Name
-}
-
-func (pl *plan[T]) discard() {
-	for _, t := range pl.made {
-		pl.spec.Driver.close(t)
-	}
-}
-
-func (d *Driver[T]) close(t T) {
-	if d.Close != nil {
-		d.Close(t)
-	}
-}
-
-// apply makes p be as the plan says. It cannot fail.
-func (pl *plan[T]) apply() {
-	p := pl.pool
-	p.naming.Lock()
-	defer p.naming.Unlock()
-	pl.catchUp()
-	p.mu.Lock()
-	before := p.driver
-	checked := p.opts.Check
-	p.opts = pl.spec.Options.WithDefaults()
-	p.driver = pl.spec.Driver
-	p.queue.configure(p.opts.Queue.Limit, p.opts.Queue.Timeout, p.opts.Queue.Fairness == FairClients)
-	p.signLocked()
-	var old []T
-	if before.Key != p.driver.Key {
-		old = p.renewLocked(pl.made)
-	}
-	for _, m := range p.members {
-		m.slots = int(p.opts.Slots)
-		m.checkAnew(checked, p.opts.Check)
-	}
-	p.mu.Unlock()
-	for _, t := range old {
-		before.close(t)
-	}
-	p.sayWith(byFile, pl.spec.Members, pl.made)
-	pl.discard() // of members that were named twice
-}
-
-// catchUp makes the transports of members that a source has named since prepare,
-// if the driver is a new one. The caller holds naming: no more can come.
-func (pl *plan[T]) catchUp() {
-	p := pl.pool
-	p.mu.Lock()
-	var named []Member
-	if p.driver.Key != pl.spec.Driver.Key {
-		for _, m := range p.members {
-			if _, ok := pl.made[m.Member]; !ok && !m.leaving {
-				named = append(named, m.Member)
-			}
-		}
-	}
-	p.mu.Unlock()
-	for _, m := range named {
-		t, err := pl.spec.Driver.Dial(m)
-		if err != nil {
-			p.log.Error("member goes on as it was before the reload", "member", m.Address, "err", err)
-			continue
-		}
-		pl.made[m] = t
-	}
-}
-
-// renewLocked gives the members new transports, which it takes out of made, and
-// returns the old ones.
-func (p *Pool[T]) renewLocked(made map[Member]T) (old []T) {
-	for _, m := range p.members {
-		if t, ok := made[m.Member]; ok && !m.leaving {
-			old = append(old, m.transport)
-			m.transport = t
-			delete(made, m.Member)
-		}
-	}
-	return old
-}
 
 // signLocked chooses the key of the sticky cookies.
 func (p *Pool[T]) signLocked() {
@@ -182,10 +55,7 @@ func (p *Pool[T]) tagOf(address string) string {
 func (p *Pool[T]) say(key string, f *feed, members []Member) (idle <-chan struct{}) {
 	p.naming.Lock()
 	defer p.naming.Unlock()
-	p.mu.Lock()
-	asked := p.sources[key] == f
-	p.mu.Unlock()
-	if !asked {
+	if !p.listensTo(key, f) {
 		return closed()
 	}
 	made := make(map[Member]T)
@@ -237,10 +107,8 @@ func (p *Pool[T]) sayWith(key string, members []Member, made map[Member]T) (idle
 	return idle
 }
 
-// forgetSource is say for a source that is no longer asked.
+// forgetSource is say for a source that is no longer asked. The caller holds naming.
 func (p *Pool[T]) forgetSource(key string) {
-	p.naming.Lock()
-	defer p.naming.Unlock()
 	p.mu.Lock()
 	delete(p.said, key)
 	p.order = slices.DeleteFunc(p.order, func(k string) bool { return k == key })
@@ -275,7 +143,7 @@ func (p *Pool[T]) dialNew(members []Member, made map[Member]T) {
 // that it has taken out carry no more requests.
 func (p *Pool[T]) publishLocked(made map[Member]T, now time.Time) (closing []func(), idle <-chan struct{}) {
 	named := make(map[string]bool)
-	first := len(p.members) == 0
+	first := p.replacedLocked()
 	for _, key := range p.order {
 		for _, m := range p.said[key] {
 			if named[m.Address] {
@@ -302,11 +170,31 @@ func (p *Pool[T]) publishLocked(made map[Member]T, now time.Time) (closing []fun
 		}
 	}
 	d.leave()
+	if p.queue.len() > 0 && p.nobodyLocked() {
+		p.askLocked() // what the source was told before it said this may be over
+	}
 	p.retagLocked()
 	p.fewerLocked(now)
 	p.dispatchLocked(now)
 	p.nudge()
 	return closing, d.done
+}
+
+// replacedLocked reports whether nobody that is there is named any more. Then those
+// that are new need not be reached first, and have their whole share at once: nobody
+// carries the traffic meanwhile.
+func (p *Pool[T]) replacedLocked() bool {
+	if p.nobodyLocked() {
+		return true
+	}
+	for _, members := range p.said {
+		for _, m := range members {
+			if old := p.memberLocked(m.Address); old != nil && old.there(false) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // departure are members that leave together.
@@ -339,7 +227,7 @@ func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.T
 		Member: m, transport: t, slots: int(p.opts.Slots), drained: p.drained[m.Address],
 		seat: seat{id: HashKey(m.Address)},
 	}
-	if !first { // the others carry the traffic until it is sure that somebody is there
+	if !first { // others carry the traffic until it is sure that somebody is there
 		n.away = absence{since: now, due: now, wait: awayWait}
 	}
 	p.members = append(p.members, n)
@@ -347,15 +235,16 @@ func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.T
 }
 
 // renameLocked takes in what is said now of a member that stays. With another name
-// its transport is another one, too; without one it goes on under the old name.
+// or another way to open requests its transport is another one, too; without one it
+// goes on as it was in that.
 func (p *Pool[T]) renameLocked(old *member[T], m Member, made map[Member]T) (closing func()) {
-	if t, ok := made[m]; ok && m.Name != old.Name {
+	if t, ok := made[m]; ok && !old.alike(&m) {
 		delete(made, m)
 		driver, before := p.driver, old.transport
 		old.transport = t
 		closing = func() { driver.close(before) }
 	} else {
-		m.Name = old.Name
+		m.Name, m.Modifier1, m.Modifier2, m.Dialect = old.Name, old.Modifier1, old.Modifier2, old.Dialect
 	}
 	old.rename(m)
 	return closing

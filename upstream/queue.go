@@ -48,11 +48,7 @@ func (q *queue) configure(limit int, timeout time.Duration, fair bool) {
 }
 
 func (q *queue) regroup(fair bool) {
-	all := make([]*waiter, 0, q.n)
-	all = q.free.all(all)
-	for _, b := range q.bound {
-		all = b.all(all)
-	}
+	all := q.everybody()
 	slices.SortFunc(all, func(a, b *waiter) int { return cmp.Compare(a.seq, b.seq) })
 	for _, w := range all {
 		q.leave(w)
@@ -61,6 +57,15 @@ func (q *queue) regroup(fair bool) {
 	for _, w := range all {
 		q.enter(w)
 	}
+}
+
+// everybody returns all that wait, in no order.
+func (q *queue) everybody() []*waiter {
+	all := q.free.all(make([]*waiter, 0, q.n))
+	for _, b := range q.bound {
+		all = b.all(all)
+	}
+	return all
 }
 
 // len returns how many wait.

@@ -10,6 +10,15 @@ type Member struct {
 	Backup  bool   // used only while no other member is fit
 	Stats   string // where its statistics are read; "": nowhere
 	Name    string // the host that Address was looked up for, which its certificate has; "": none
+
+	// How requests to it open (uwsgi only). 0, 0 and "": as the pool says.
+	Modifier1, Modifier2 uint8
+	Dialect              string // "uwsgi" or "gunicorn"
+}
+
+// alike reports whether a transport to a serves for b, at the same address, as well.
+func (a *Member) alike(b *Member) bool {
+	return a.Name == b.Name && a.Modifier1 == b.Modifier1 && a.Modifier2 == b.Modifier2 && a.Dialect == b.Dialect
 }
 
 // A Source says who serves. It calls set with the complete list of a pool when
@@ -21,9 +30,21 @@ type Source interface {
 
 // SetFunc replaces this source's word on pool. The channel closes when the
 // members it dropped carry no more requests. A pool that there is not, or that
-// does not listen to the source, has none: the channel is closed.
+// does not listen to the source, has none: the channel is closed. To the source of
+// a family pool is a key, and each key has a word of its own, which holds until it
+// is replaced.
 type SetFunc func(pool string, members []Member) (idle <-chan struct{})
 
-// refresher is a Source that can look again at once, when a member that it named
-// could not be reached. Refresh must not block.
+// refresher is a Source that can look again at once. Refresh is called when a
+// member that it named could not be reached, and while there is no member: for
+// each request that comes, and when its own set leaves none to those that wait
+// already. So a source that stops for want of requests is told of each that it may
+// have missed. Refresh must not block; calls that come together may be one.
 type refresher interface{ Refresh() }
+
+// troubled is a Source that can say why there is nobody, when waiting is no use;
+// nil: there is somebody, or will be. It is asked for each request that comes while
+// there is no member, and when it calls set while requests wait: one that gets into
+// trouble later says its empty list again. What it returns may have a method
+// RetryAfter() time.Duration. Trouble must not block, and is called by any goroutine.
+type troubled interface{ Trouble() error }

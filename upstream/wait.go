@@ -16,9 +16,13 @@ func (p *Pool[T]) enqueue(ctx context.Context, r *Request[T], now time.Time) (Le
 		p.mu.Unlock()
 		return Lease[T]{}, err
 	}
-	if len(p.members) == 0 {
-		p.refresh = true
-		p.nudge()
+	nobody := p.nobodyLocked()
+	if nobody {
+		if err := p.refusedLocked(r, now); err != nil {
+			p.askLocked()
+			p.mu.Unlock()
+			return Lease[T]{}, err
+		}
 	}
 	if evicted, ok := p.pushLocked(r, now); !ok {
 		err := p.waitErrorLocked(ErrQueueFull, r, now)
@@ -26,6 +30,10 @@ func (p *Pool[T]) enqueue(ctx context.Context, r *Request[T], now time.Time) (Le
 		return Lease[T]{}, err
 	} else if evicted != nil {
 		p.evictLocked(evicted, now)
+	}
+	if nobody { // or there is by now
+		p.askLocked()
+		p.dispatchLocked(now)
 	}
 	if r.attempts > 0 {
 		p.dispatchLocked(now) // what is free to it alone: a backup, or an ejected member

@@ -28,11 +28,14 @@ func (p *Pool[T]) work(ctx context.Context) {
 		}
 		news := p.news
 		p.news = nil
-		refresh := p.refreshersLocked()
+		refresh, ask := p.refreshersLocked(), p.waitersLocked()
 		p.mu.Unlock()
 		p.tell(news)
 		for _, r := range refresh {
 			r.Refresh()
+		}
+		if len(ask) > 0 {
+			p.despair(ask)
 		}
 		if over {
 			return
@@ -183,21 +186,30 @@ func (p *Pool[T]) reach(ctx context.Context, m *member[T]) {
 		m.comeBack(now)
 		if long {
 			p.backLocked(m, now)
+		} else {
+			p.fewerLocked(now) // in slow start since before, and those that carried it may have gone
 		}
 		p.dispatchLocked(now)
 	}
 	p.nudge()
 }
 
-// backLocked begins the slow start of m, unless it is alone: then nobody else can
-// carry its part.
+// backLocked begins the slow start of m, unless nobody else can carry its part.
 func (p *Pool[T]) backLocked(m *member[T], now time.Time) {
-	ramp := p.opts.SlowStart
-	if !p.otherLocked(m) {
-		ramp = -1
+	m.health.back(now, p.opts.SlowStart)
+	p.fewerLocked(now)
+}
+
+// carriedLocked reports whether another member can carry what m does not, yet: one
+// that is fit and has its whole share. For one that is no backup a backup does not
+// count, for that has no part in the queue while others are fit.
+func (p *Pool[T]) carriedLocked(m *member[T], now time.Time) bool {
+	for _, o := range p.members {
+		if o != m && o.there(p.opts.Check.Enabled()) && o.fit(now) && !o.health.ramping(now) && (m.Backup || !o.Backup) {
+			return true
+		}
 	}
-	m.health.back(now, ramp)
-	p.weighLocked(now)
+	return false
 }
 
 // otherLocked reports whether another member than m is there.
@@ -267,6 +279,7 @@ func (p *Pool[T]) verdictLocked(m *member[T], err error, now time.Time) {
 		if p.allFailLocked() {
 			p.newsLocked(newsAllFail, nil, nil)
 		}
+		p.fewerLocked(now)
 		p.unbindLocked(m)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // once. They are immutable and safe for concurrent use; nil means none.
 type Constants struct {
 	modifier1 byte
+	modifier2 byte
 	vars      []Var    // sorted by key
 	names     seen     // of vars
 	block     []byte   // vars as they are sent; nil: they are too long for that
@@ -22,7 +23,7 @@ type Constants struct {
 // An HTTP_ variable with an empty value hides the client's header of that name
 // and is not sent itself, as in nginx.
 func NewConstants(o Options) *Constants {
-	c := &Constants{modifier1: byte(o.Modifier1)}
+	c := &Constants{modifier1: byte(o.Modifier1), modifier2: byte(o.Modifier2)}
 	for key, value := range o.Vars {
 		switch {
 		case key == "", key == "UWSGI_SCHEME", frames(key): // are the encoder's

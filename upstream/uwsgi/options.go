@@ -11,6 +11,7 @@ type Options struct {
 	ConnectTimeout  time.Duration     `yaml:"connect_timeout"`  // 0: 5 s
 	ResponseTimeout time.Duration     `yaml:"response_timeout"` // to the head, then between two reads; 0: 60 s
 	TLS             TLSOptions        `yaml:"tls"`              // for suwsgi
+	Modifier2       int               `yaml:"-"`                // what a member asks for beside modifier1, such as which of several apps; 0: nothing
 	Watch           bool              `yaml:"-"`                // keep what Transport.Load needs; unix sockets only
 }
 

@@ -25,6 +25,9 @@ func (o Options) Validate() error {
 		add("dialect", fmt.Errorf("%w; write auto, uwsgi or gunicorn", err))
 	}
 	add("modifier1", o.checkModifier1())
+	if o.Modifier2 < 0 || o.Modifier2 > 255 {
+		add("modifier2", fmt.Errorf("%d is not a byte; leave it out", o.Modifier2))
+	}
 	if len(o.Vars) > maxConstants {
 		add("vars", fmt.Errorf("there are %d, and uWSGI takes %d with those of the request; set at most %d, the rest in the worker's environment", len(o.Vars), MaxPairs, maxConstants))
 	}

@@ -61,6 +61,14 @@ func TestValidateModifier(t *testing.T) {
 	}
 }
 
+func TestValidateModifier2(t *testing.T) {
+	for m, want := range map[int]bool{-1: false, 0: true, 255: true, 256: false} {
+		if err := (uwsgi.Options{Modifier2: m}).Validate(); (err == nil) != want {
+			t.Errorf("modifier2 %d: %v", m, err)
+		}
+	}
+}
+
 func TestValidateReportsAll(t *testing.T) {
 	many := map[string]string{"DJANGO_SETTINGS_MODULE": "a", "HTTP_X_A": "a\nb", "HTTP_X_B": strings.Repeat("x", 65536)}
 	for i := range 70 {

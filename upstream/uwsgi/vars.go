@@ -55,7 +55,7 @@ func (e *Encoder) Encode(req *Request, c *Constants, d Dialect, last bool) ([]by
 	if err := e.check(d); err != nil {
 		return nil, err
 	}
-	AppendHeader(e.buf[:0], e.con.modifier1, e.need, 0)
+	AppendHeader(e.buf[:0], e.con.modifier1, e.need, e.con.modifier2)
 	return e.buf, nil
 }
 

@@ -363,6 +363,14 @@ func TestEncodeModifier(t *testing.T) {
 	if m1, _, m2 := uwsgi.ParseHeader([4]byte(packet)); m1 != 14 || m2 != 0 {
 		t.Errorf("modifiers %d and %d, want 14 and 0", m1, m2)
 	}
+	// The encoder is used again, with a member's own modifiers.
+	packet, err = e.Encode(simpleGet(), uwsgi.NewConstants(uwsgi.Options{Modifier1: 9, Modifier2: 255}), uwsgi.DialectUWSGI, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m1, size, m2 := uwsgi.ParseHeader([4]byte(packet)); m1 != 9 || m2 != 255 || size != len(packet)-uwsgi.HeaderBytes {
+		t.Errorf("modifiers %d and %d before %d bytes, want 9 and 255 before %d", m1, m2, size, len(packet)-uwsgi.HeaderBytes)
+	}
 }
 
 func TestEncodeRefusesUnknownLength(t *testing.T) {
