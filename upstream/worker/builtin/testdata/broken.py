@@ -1,0 +1,3 @@
+import package
+
+raise RuntimeError("broken on purpose")

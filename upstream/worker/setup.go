@@ -1,0 +1,40 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Setup are the collaborators of a Supervisor. Pool, Dir and Ready are required.
+type Setup struct {
+	Pool string
+	Dir  string // where sockets are made, of its owner alone; it is made when it is not there
+	Log  *slog.Logger
+
+	// Ready asks the worker at an address whether it serves, and returns nil when it
+	// does. It is asked again and again, until ctx ends at most.
+	Ready func(ctx context.Context, address string) error
+
+	// Load tells what the pool is doing; nil: nothing, ever. It must not block.
+	Load func() Load
+
+	// RequestID finds the id of a request in a line that a worker has written; nil or
+	// "": there is none.
+	RequestID func(line []byte) string
+
+	// Ended is called when a command of the user's own (Options.Command) has ended by
+	// itself; after a signal code is 128 and its number, as shells have it. nil, or
+	// false: it is started again. True: Run returns. See headgate up.
+	Ended func(code int) (leave bool)
+
+	// Shared is what all supervisors of a gateway have together; nil: this one has its
+	// own.
+	Shared *Shared
+}
+
+// Load is what a pool is doing.
+type Load struct {
+	InFlight int // requests at its members
+	Queued   int // requests that wait for a slot
+	Requests uint64
+}
