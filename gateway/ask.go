@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"headgate/tls/certs"
 )
 
 const (
@@ -51,6 +53,9 @@ func (a *asks) close() {
 // of returns the question as gen's configuration puts it; nil for none.
 func (a *asks) of(gen *generation) func(ctx context.Context, name string) error {
 	ask := gen.conf.TLS.OnDemand.Ask
+	if ask == certs.AskSubscriptions {
+		return gen.announced
+	}
 	u, err := url.Parse(ask)
 	if ask == "" || err != nil { // Validate has refused that
 		return nil

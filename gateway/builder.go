@@ -23,6 +23,7 @@ type builder struct {
 	made map[any]any // by where the configuration says it
 
 	site    *site
+	hosts   []string // of it, without patterns
 	pattern string   // of the route that is being made: what its templates may name
 	whens   []string // its conditions, those of the routes that it is in first
 }
@@ -50,6 +51,7 @@ func (b *builder) buildTable() error {
 		c := &b.gen.conf.Sites[i]
 		s := newSite(*c, b.g.counters)
 		b.site = s
+		b.hosts = slices.DeleteFunc(slices.Clone(c.Hosts), func(h string) bool { return strings.HasPrefix(h, "*") })
 		s.switched = b.g.switches.of(s.name)
 		var err error
 		if s.unrouted, err = b.unrouted(c); err != nil {
@@ -137,6 +139,8 @@ func (b *builder) route(c *config.Route) (*route, error) {
 // action makes what the route does at last; nil if that is nothing.
 func (b *builder) action(c *config.Route) (a action, err error) {
 	switch {
+	case b.gen.families[c.Pool] != nil:
+		a, err = b.passByHost(c)
 	case c.Pool != "":
 		a, err = b.pass(c)
 	case c.Split != nil:
@@ -180,6 +184,15 @@ func (b *builder) pass(c *config.Route) (*passTo, error) {
 		pool: b.gen.pools[c.Pool], priority: c.Priority, safe: c.Retry == config.RetrySafe, said: newSafe(),
 		sendfile: roots, cached: cachedBy(c),
 	}, nil
+}
+
+// passByHost passes to the app of each host.
+func (b *builder) passByHost(c *config.Route) (*passByHost, error) {
+	to, err := b.pass(c)
+	if err != nil {
+		return nil, err
+	}
+	return &passByHost{family: b.gen.families[c.Pool], others: b.hosts, all: *to}, nil
 }
 
 // cachedBy reports whether the route keeps answers.

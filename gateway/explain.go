@@ -124,16 +124,21 @@ func (e *Explanation) follow(x *exchange, rec *recorder) error {
 		}
 		switch a := a.(type) {
 		case *passTo:
-			return e.describe(x, a)
+			return e.describe(x, a.pool.Name())
+		case *passByHost:
+			return e.describe(x, a.family.Name())
 		case *splitTo:
 			for _, s := range a.shares {
 				e.Split = append(e.Split, fmt.Sprintf("%s %d/%d", s.name, s.weight, a.total))
 			}
-			return e.describe(x, a.shares[0].to)
+			return e.describe(x, a.shares[0].to.pool.Name())
 		case *serveFiles:
 			e.Files = a.root
-			if to, ok := innermost(a.next).(*passTo); ok {
-				return e.describe(x, to)
+			switch to := innermost(a.next).(type) {
+			case *passTo:
+				return e.describe(x, to.pool.Name())
+			case *passByHost:
+				return e.describe(x, to.family.Name())
 			}
 			return nil
 		case rewrite:
@@ -211,12 +216,18 @@ func filterNames(f *config.Filters) (out []string) {
 }
 
 // describe adds the pool and what its workers would see.
-func (e *Explanation) describe(x *exchange, pass *passTo) error {
-	c := x.gen.conf.Pools[pass.pool.Name()]
+func (e *Explanation) describe(x *exchange, pool string) error {
+	c := x.gen.conf.Pools[pool]
 	o := c.UWSGI
-	e.Pool, e.Dialect = pass.pool.Name(), o.Dialect.String()
+	e.Pool, e.Dialect = pool, o.Dialect.String()
 	for _, m := range c.Members {
 		e.Members = append(e.Members, m.Address)
+	}
+	switch {
+	case c.Workers != nil:
+		e.Members = []string{"workers: " + targetOf(c.Workers)}
+	case c.Subscriptions:
+		e.Members = []string{"who has announced " + x.name}
 	}
 	if x.site.auth != nil && x.tls != nil {
 		sample, err := sampleClient()

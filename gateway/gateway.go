@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,7 +23,9 @@ import (
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
+	"headgate/upstream/subscribe"
 	"headgate/upstream/uwsgi"
+	"headgate/upstream/worker"
 )
 
 // Setup is what a Gateway works with. Load is required; the rest may be zero.
@@ -42,6 +45,18 @@ type Setup struct {
 	Storage func(ctx context.Context, url string) (certs.Storage, error)
 	ACME    func(certs.Authority) (certs.Issuer, error)
 
+	// Provider says what is served besides what Load returns; nil: nothing.
+	Provider Provider
+
+	// Runtime is a directory for the sockets of workers, for this user alone; "":
+	// /run/headgate for root, and for others one below $XDG_RUNTIME_DIR or the
+	// directory for temporary files.
+	Runtime string
+
+	// CommandEnded is told that a command that serves a pool (workers.command) has
+	// ended by itself, with a code as shells have it; nil, or false: it is started again.
+	CommandEnded func(pool string, code int) (leave bool)
+
 	// Shared opens what gateways count rates with together. A configuration that
 	// needs it is refused where it is nil.
 	Shared func(url string) (limit.Shared, error)
@@ -58,26 +73,31 @@ type Gateway struct {
 	tracer  *tracing.Tracer
 	engines *slog.Logger // for what clients do wrong: debug
 
-	certs      *certs.Store
-	asks       *asks
-	tlsConfig  *tls.Config
-	counters   *stats.Counters
-	pools      *pools
-	bodies     *uwsgi.SpoolMemory // for bodies that wait for their workers
-	room       *relay.Room        // for answers that wait for their clients
-	buffers    buffers
-	hangups    socket.Hangups // of clients that wait
-	exchanges  exchanges
-	cache      *cache.Store
-	rates      limit.Setup // what rates are counted with
-	background *background
-	switches   switches // of maintenance
-	encoders   compress.Encoders
-	failures   failureLog
-	tunnels    tunnels
-	waits      waits        // for slots
-	running    atomic.Int64 // requests, the tunnels included
-	started    time.Time
+	certs     *certs.Store
+	asks      *asks
+	tlsConfig *tls.Config
+	counters  *stats.Counters
+	pools     *pools
+	bodies    *uwsgi.SpoolMemory // for bodies that wait for their workers
+	room      *relay.Room        // for answers that wait for their clients
+	buffers   buffers
+	hangups   socket.Hangups // of clients that wait
+	exchanges exchanges
+	cache     *cache.Store
+	rates     limit.Setup // what rates are counted with
+
+	providing    providing
+	supervisors  supervisors       // of workers
+	subscribed   *subscribe.Server // by uWSGI instances
+	commandEnded func(pool string, code int) bool
+	background   *background
+	switches     switches // of maintenance
+	encoders     compress.Encoders
+	failures     failureLog
+	tunnels      tunnels
+	waits        waits        // for slots
+	running      atomic.Int64 // requests, the tunnels included
+	started      time.Time
 
 	current  atomic.Pointer[generation]
 	draining atomic.Bool
@@ -123,6 +143,10 @@ func New(s Setup) *Gateway {
 		ready:      make(chan struct{}),
 		stop:       make(chan struct{}),
 	}
+	g.commandEnded = s.CommandEnded
+	g.providing = providing{from: s.Provider, heard: make(chan struct{}, 1), first: make(chan struct{})}
+	g.subscribed = subscribe.New(subscribe.Setup{Log: s.Log, Probe: probe})
+	g.supervisors = supervisors{g: g, setup: worker.Setup{Dir: cmp.Or(s.Runtime, runtimeDir()), Log: s.Log, RequestID: findRequestID, Shared: worker.NewShared()}}
 	g.tlsConfig = g.certs.TLSConfig()
 	g.state.Store(stats.StateStarting)
 	return g
@@ -146,16 +170,23 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.closeDoors()
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	g.providing.listen(ctx, background, &wg, func(err error) { g.log.Error("the folder of apps is not read any more", "err", err) })
 	if _, err := g.Reload(ctx); err != nil {
 		end()
 		g.certs.Run(background) // closes the storages that building has opened
 		return err
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer end()
+	wg.Go(func() { g.follow(background) })
 	wg.Go(func() { g.certs.Run(background) }) // ends with its context only
 	wg.Go(func() { g.pools.Run(background) }) // likewise
+	wg.Go(func() {
+		if err := g.subscribed.Run(background); err != nil {
+			g.log.Error("nobody can announce a member any more", "err", err)
+		}
+	})
 	wg.Go(func() {
 		if err := g.cache.Run(background); err != nil {
 			g.log.Error("the cache keeps nothing on disk", "err", err)

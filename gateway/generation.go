@@ -30,6 +30,7 @@ type generation struct {
 	operators forwarded.Trust
 	table     *routing.Table[*site, *route]
 	pools     map[string]*pool
+	families  map[string]*family         // the pools that have an app for each host
 	change    *upstream.Change[*backend] // makes the pools be as they are meant to
 	nobody    *site                      // counts what no site answers
 	unrouted  *route                     // the limits of a request before its route is known
@@ -86,6 +87,7 @@ func (g *Gateway) newGeneration(c *config.Config, old *generation) (*generation,
 		number: 1, at: time.Now(), conf: c, hash: c.Hash(),
 		limits:   newLimits(c.Limits),
 		pools:    make(map[string]*pool, len(c.Pools)),
+		families: make(map[string]*family),
 		nobody:   &site{name: "-", counters: g.counters.Site("-")},
 		unrouted: &route{action: failing{}, writeIdle: c.Limits.Route.WriteIdleTimeout},
 		h3:       c.Listen.UseHTTP3(),
@@ -122,8 +124,19 @@ func (g *generation) buildPools(of *Gateway) error {
 	specs := make(map[string]upstream.Spec[*backend], len(g.conf.Pools))
 	for name, c := range g.conf.Pools {
 		var err error
+		if c.Subscriptions {
+			if specs[name], err = specOfFamily(name, c, g.conf.Subscriptions.MaxKeys, of); err != nil {
+				return err
+			}
+			continue
+		}
 		if specs[name], err = specOf(name, c, g.hostOf(name), of.counters.Pool(name), of.log); err != nil {
 			return err
+		}
+		if c.Workers != nil {
+			spec := specs[name]
+			spec.Sources = map[string]upstream.Source{"workers": of.supervisors.of(name, c)}
+			specs[name] = spec
 		}
 	}
 	var err error
@@ -131,6 +144,10 @@ func (g *generation) buildPools(of *Gateway) error {
 		return err
 	}
 	for name, c := range g.conf.Pools {
+		if c.Subscriptions {
+			g.families[name] = &family{Family: g.change.Family(name), conf: c, counters: of.counters.Pool(name)}
+			continue
+		}
 		if g.pools[name], err = newPool(g.change.Pool(name), c, of.counters.Pool(name)); err != nil {
 			g.change.Discard()
 			return err

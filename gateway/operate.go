@@ -80,7 +80,7 @@ func (g *Gateway) ResumePool(pool string) (stats.PoolChange, error) {
 }
 
 // changeOf tells how the member of p at an address is now; "" is all of p.
-func changeOf(p *pool, address string, changed bool) stats.PoolChange {
+func changeOf(p operable, address string, changed bool) stats.PoolChange {
 	s := p.Snapshot()
 	c := stats.PoolChange{Pool: p.Name(), Member: address, Changed: changed, Queued: int64(s.Queued), PausedUntil: s.Paused}
 	for _, m := range s.Members {
@@ -122,7 +122,16 @@ func plainAddress(address string) string {
 	return a.String()
 }
 
-func (g *Gateway) poolNamed(name string) (*pool, error) {
+// operable is a pool, or those of all hosts together.
+type operable interface {
+	Name() string
+	Snapshot() upstream.PoolState
+	Drain(address string, on bool) (inFlight int, found bool)
+	Pause(until time.Time) (inFlight int)
+	Resume() bool
+}
+
+func (g *Gateway) poolNamed(name string) (operable, error) {
 	gen := g.current.Load()
 	if gen == nil {
 		return nil, unknownPart{asked: name, text: "the gateway has not read its configuration yet"}
@@ -130,7 +139,10 @@ func (g *Gateway) poolNamed(name string) (*pool, error) {
 	if p := gen.pools[name]; p != nil {
 		return p, nil
 	}
-	known := slices.Sorted(maps.Keys(gen.pools))
+	if f := gen.families[name]; f != nil {
+		return f, nil
+	}
+	known := slices.Sorted(maps.Keys(gen.conf.Pools))
 	if len(known) == 0 {
 		return nil, unknownPart{asked: name, text: fmt.Sprintf("there is no pool %q: the configuration has none", name)}
 	}

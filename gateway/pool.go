@@ -35,8 +35,8 @@ type pool struct {
 // of no host answers to it.
 const localhost = "localhost"
 
-// specOf is what a pool is made from. host is the Host of its active check, ""
-// when no site says one.
+// specOf is what a pool is made from, without its workers. host is the Host of its
+// active check, "" when no site says one.
 func specOf(name string, c config.Pool, host string, counters *stats.PoolCounters, log *slog.Logger) (upstream.Spec[*backend], error) {
 	key, err := keyOf(c)
 	if err != nil {
@@ -129,6 +129,14 @@ func dial(m upstream.Member, c config.Pool, counters *stats.PoolCounters) (*back
 	o.Watch = true // slots may become auto by a reload, which keeps the transport
 	if m.Name != "" && o.TLS.ServerName == "" {
 		o.TLS.ServerName = m.Name
+	}
+	if m.Modifier1 != 0 || m.Modifier2 != 0 {
+		o.Modifier1, o.Modifier2 = int(m.Modifier1), int(m.Modifier2)
+	}
+	if m.Dialect != "" {
+		if err := o.Dialect.UnmarshalText([]byte(m.Dialect)); err != nil {
+			return nil, err
+		}
 	}
 	b.uwsgi, err = uwsgi.NewTransport(addr, o)
 	return b, err

@@ -50,6 +50,8 @@ func (g *Gateway) reload(ctx context.Context) error {
 		return err
 	}
 	old := g.current.Load()
+	whole := g.compose(c, old)
+	c = whole.conf
 	gen, err := g.newGeneration(c, old)
 	if err != nil {
 		return err
@@ -66,12 +68,21 @@ func (g *Gateway) reload(ctx context.Context) error {
 		g.abandon(gen)
 		return err
 	}
+	announced, err := g.subscribed.Open(c.Subscriptions)
+	if err != nil {
+		opened.close()
+		g.abandon(gen)
+		return fmt.Errorf("subscriptions: %w", err)
+	}
 	if err := g.cache.Configure(c.Cache); err != nil {
+		announced.Close()
 		opened.close()
 		g.abandon(gen)
 		return fmt.Errorf("cache: %w", err)
 	}
+	g.subscribed.Use(c.Subscriptions, announced)
 	g.swap(gen, old, opened)
+	g.settle(whole)
 	for _, w := range c.Warnings {
 		g.log.Warn("configuration", "warning", w.Error())
 	}
@@ -171,6 +182,7 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	if gen.httpsPort == "0" { // any free one: now it is known which
 		gen.httpsPort = portOf(gen.conf.Listen.HTTPS[0], g.doors, opened.doors)
 	}
+	g.supervisors.apply(gen.conf)
 	gen.change.Apply()
 	g.current.Store(gen)
 	want := wanted(gen.conf)
@@ -204,7 +216,7 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	if old != nil {
 		g.log.Info("configuration reloaded", "generation", gen.number, "hash", gen.hash)
 	}
-	g.counters.Retain(gen.siteNames(), slices.Collect(maps.Keys(gen.pools)))
+	g.counters.Retain(gen.siteNames(), slices.Collect(maps.Keys(gen.conf.Pools)))
 }
 
 // portOf returns the port at which the https listener of an address accepts.

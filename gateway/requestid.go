@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math/rand/v2"
 
@@ -40,4 +41,57 @@ func validRequestID(s string) bool {
 		}
 	}
 	return true
+}
+
+// findRequestID finds the id of a request in a line that an app has logged: what
+// follows request_id, request-id or its like, or a word that has the form of an id
+// that was made here. "" is none.
+func findRequestID(line []byte) string {
+	for rest := line; ; {
+		i := bytes.Index(rest, []byte("equest"))
+		if i < 0 {
+			break
+		}
+		rest = rest[i+len("equest"):]
+		if id := idAfterName(rest); id != "" {
+			return id
+		}
+	}
+	for word := range bytes.FieldsFuncSeq(line, func(r rune) bool { return !isHexDigit(r) && !isWordRune(r) }) {
+		if len(word) == madeIDBytes && !bytes.ContainsFunc(word, func(r rune) bool { return !isHexDigit(r) }) {
+			return string(word)
+		}
+	}
+	return ""
+}
+
+// madeIDBytes is the length of an id that was made here.
+const madeIDBytes = 32
+
+// idAfterName reads the rest of a name, what stands between it and its value, and the
+// value: _id=8f3c, -Id: 8f3c, _id": "8f3c".
+func idAfterName(b []byte) string {
+	b = bytes.TrimLeft(b, "_- ")
+	if len(b) < 2 || b[0]|0x20 != 'i' || b[1]|0x20 != 'd' {
+		return ""
+	}
+	value := bytes.TrimLeft(b[2:], `"' :=[(`)
+	if len(value) == len(b)-2 {
+		return ""
+	}
+	end := bytes.IndexFunc(value, func(r rune) bool { return !isHexDigit(r) && !isWordRune(r) && r != '-' && r != '.' })
+	if end >= 0 {
+		value = value[:end]
+	}
+	id := string(bytes.TrimRight(value, ".-"))
+	if !validRequestID(id) {
+		return ""
+	}
+	return id
+}
+
+func isHexDigit(r rune) bool { return '0' <= r && r <= '9' || 'a' <= r && r <= 'f' }
+
+func isWordRune(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_'
 }

@@ -29,6 +29,7 @@ type failure struct {
 	err        error       // what lies below, or nil
 	allow      string      // of a 405: the methods that are served
 	fields     wire.Fields // more of the header of the answer
+	lines      []string    // what the workers have written, for operators
 }
 
 // fail answers with the page that the route has for f, or a plain one, and logs it.
@@ -139,7 +140,7 @@ func (x *exchange) page(f *failure) (contentType string, page []byte) {
 func (x *exchange) pageData(f *failure) pageData {
 	p := pageData{Status: f.status, Title: http.StatusText(f.status), Request: x.id}
 	if x.operator() {
-		p.Cause, p.Cure = f.cause, f.cure
+		p.Cause, p.Cure, p.Lines = f.cause, f.cure, f.lines
 	} else if f.status < 500 {
 		p.Cause = f.cause // it is about what the client sent
 	}
@@ -163,11 +164,12 @@ func (x *exchange) operator() bool {
 }
 
 type pageData struct {
-	Status  int    `json:"status"`
-	Title   string `json:"title"`
-	Cause   string `json:"cause,omitempty"`
-	Cure    string `json:"cure,omitempty"`
-	Request string `json:"request_id"`
+	Status  int      `json:"status"`
+	Title   string   `json:"title"`
+	Cause   string   `json:"cause,omitempty"`
+	Cure    string   `json:"cure,omitempty"`
+	Lines   []string `json:"lines,omitempty"`
+	Request string   `json:"request_id"`
 }
 
 func (p pageData) text() []byte {
@@ -179,6 +181,9 @@ func (p pageData) text() []byte {
 	if p.Cure != "" {
 		fmt.Fprintf(&b, "hint: %s\n", p.Cure)
 	}
+	if len(p.Lines) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(p.Lines, "\n"))
+	}
 	fmt.Fprintf(&b, "\nrequest %s\n", p.Request)
 	return []byte(b.String())
 }
@@ -187,9 +192,11 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{.Status}} {{.Title}}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:15vh auto;padding:0 1em;color:#222;background:#fff}
-h1{font-size:1.4em}code{color:#666}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}}</style>
+h1{font-size:1.4em}code{color:#666}pre{font-size:.8em;overflow:auto;padding:1em;background:#8882}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}}</style>
 </head><body><h1>{{.Status}} {{.Title}}</h1>
 {{with .Cause}}<p>{{.}}</p>
 {{end}}{{with .Cure}}<p><b>Hint:</b> {{.}}</p>
+{{end}}{{with .Lines}}<pre>{{range .}}{{.}}
+{{end}}</pre>
 {{end}}<p><code>request {{.Request}}</code></p></body></html>
 `))

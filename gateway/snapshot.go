@@ -30,6 +30,13 @@ func (g *Gateway) Snapshot() stats.Snapshot {
 	if gen := g.current.Load(); gen != nil {
 		gen.describeMembers(s.Pools)
 	}
+	if gen := g.current.Load(); gen != nil && len(gen.families) > 0 {
+		s.Subscribed = g.describeAnnounced()
+	}
+	for i := range s.Pools {
+		s.Pools[i].Workers = g.describeWorkers(s.Pools[i].Name)
+	}
+	s.Apps = g.providing.describe()
 	s.Listeners = g.listeners()
 	for i := range s.Sites {
 		s.Sites[i].Maintenance = g.switches.on(s.Sites[i].Name)
@@ -61,23 +68,49 @@ func (g *Gateway) listeners() []stats.Listener {
 func (g *generation) describeMembers(pools []stats.Pool) {
 	for i := range pools {
 		out := &pools[i]
+		if f := g.families[out.Name]; f != nil {
+			f.describeMembers(out)
+			continue
+		}
 		p := g.pools[out.Name]
 		if p == nil {
 			continue
 		}
-		counted := make(map[string]stats.Member, len(out.Members))
-		for _, m := range out.Members {
-			counted[m.Address] = m
-		}
-		s := p.Snapshot()
-		out.Queued, out.PausedUntil, out.Overloaded = int64(s.Queued), s.Paused, s.Overloaded
-		out.Members = describe(s.Members, counted)
-		p.Each(func(m upstream.Member, b *backend) {
-			if j := indexOf(out.Members, m.Address); j >= 0 {
-				out.Members[j].Dialect = b.dialect()
-			}
-		})
+		describePool(out, p.Pool)
 	}
+}
+
+// describeMembers is that of a generation for the pools of all hosts together.
+func (f *family) describeMembers(out *stats.Pool) {
+	var all []stats.Member
+	counted := *out
+	for _, p := range f.All() {
+		one := counted
+		describePool(&one, p)
+		out.Queued += one.Queued
+		out.Overloaded = out.Overloaded || one.Overloaded
+		if one.PausedUntil.After(out.PausedUntil) {
+			out.PausedUntil = one.PausedUntil
+		}
+		all = append(all, one.Members...)
+	}
+	out.Members = all
+}
+
+// describePool adds to what was counted of a pool what it knows itself.
+func describePool(out *stats.Pool, p *upstream.Pool[*backend]) {
+	counted := make(map[string]stats.Member, len(out.Members))
+	for _, m := range out.Members {
+		counted[m.Address] = m
+	}
+	s := p.Snapshot()
+	out.Queued, out.PausedUntil, out.Overloaded = int64(s.Queued), s.Paused, s.Overloaded
+	out.Members = describe(s.Members, counted)
+	p.Each(func(m upstream.Member, b *backend) {
+		if j := indexOf(out.Members, m.Address); j >= 0 {
+			out.Members[j].Dialect = b.dialect()
+		}
+	})
 }
 
 // describe joins what a pool and what the counters know. One that leaves and has

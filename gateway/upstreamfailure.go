@@ -11,6 +11,7 @@ import (
 	"headgate/upstream"
 	"headgate/upstream/origin"
 	"headgate/upstream/uwsgi"
+	"headgate/upstream/worker"
 )
 
 // memberError is what a transport says of a failed exchange, of whichever
@@ -88,6 +89,11 @@ func fromQueue(f *failure, w *upstream.WaitError) {
 		f.kind = "drained"
 		f.cause, f.cure = "every member of the pool is drained, and the request has waited for "+waited, "headgate undrain, or add a member"
 	case upstream.ErrNoMembers:
+		var trouble *worker.TroubleError
+		if errors.As(w.Err, &trouble) {
+			fromTrouble(f, trouble)
+			return
+		}
 		f.kind = "no_member"
 		f.cause, f.cure = "the pool has no members", "add one, or look for why its names have no addresses"
 	case upstream.ErrAway:

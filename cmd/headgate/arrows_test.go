@@ -15,15 +15,16 @@ import (
 // more here is a decision about the architecture, not a formality.
 var arrows = map[string][]string{
 	"cmd/headgate": {
-		"gateway", "gateway/accesslog", "gateway/admin", "gateway/config", "gateway/filter/access", "gateway/filter/limit/redis", "gateway/stats", "gateway/tracing",
-		"tls/acme", "tls/certs", "tls/storage",
+		"gateway", "gateway/accesslog", "gateway/admin", "gateway/apps", "gateway/config", "gateway/filter/access", "gateway/filter/limit/redis", "gateway/stats", "gateway/tracing",
+		"tls/acme", "tls/certs", "tls/storage", "upstream/worker", "upstream/worker/process", "upstream/worker/python",
 	},
 	"gateway": {
 		"gateway/accesslog", "gateway/cache", "gateway/coding", "gateway/config", "gateway/expression", "gateway/files",
 		"gateway/filter/access", "gateway/filter/compress", "gateway/filter/headers", "gateway/filter/limit", "gateway/forwarded",
 		"gateway/h1", "gateway/h2", "gateway/h3", "gateway/notation", "gateway/proxyproto", "gateway/relay", "gateway/socket", "gateway/stats", "gateway/tracing", "gateway/wire",
-		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/origin", "upstream/uwsgi",
+		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/origin", "upstream/subscribe", "upstream/uwsgi", "upstream/worker",
 	},
+	"gateway/apps":      {"gateway/config", "upstream/worker/watch"},
 	"gateway/forwarded": {"gateway/wire"},
 	"gateway/h1":        {"gateway/socket", "gateway/wire"},
 	"gateway/h2":        {"gateway/goroutines", "gateway/socket", "gateway/wire"},
@@ -31,7 +32,7 @@ var arrows = map[string][]string{
 	"gateway/config": {
 		"gateway/accesslog", "gateway/cache", "gateway/expression", "gateway/files", "gateway/filter/access", "gateway/filter/compress",
 		"gateway/filter/headers", "gateway/filter/limit", "gateway/notation", "gateway/spelling", "gateway/tracing",
-		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/uwsgi",
+		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/subscribe", "upstream/uwsgi", "upstream/worker",
 	},
 	"gateway/expression":         {"gateway/spelling"},
 	"gateway/cache":              {"gateway/conditional", "gateway/notation", "gateway/wire"},
@@ -46,24 +47,30 @@ var arrows = map[string][]string{
 	"gateway/admin":              {"gateway/stats"},
 	"tls/acme":                   {"tls/certs"},
 	"upstream/dns":               {"upstream"},
+	"upstream/subscribe":         {"upstream", "upstream/uwsgi"},
+	"upstream/worker":            {"gateway/notation", "upstream", "upstream/worker/process", "upstream/worker/python", "upstream/worker/watch"}, // sizes are written as everywhere
+	"upstream/worker/python":     {"upstream/worker/builtin"},
 
 	// Leaves import nothing of ours.
-	"gateway/accesslog":  nil,
-	"gateway/goroutines": nil,
-	"gateway/notation":   nil,
-	"gateway/proxyproto": nil,
-	"gateway/relay":      nil,
-	"gateway/socket":     nil,
-	"gateway/spelling":   nil,
-	"gateway/stats":      nil,
-	"gateway/tracing":    nil,
-	"gateway/wire":       nil,
-	"routing":            nil,
-	"tls/certs":          nil,
-	"tls/storage":        nil,
-	"upstream":           nil,
-	"upstream/origin":    nil,
-	"upstream/uwsgi":     nil,
+	"gateway/accesslog":       nil,
+	"gateway/goroutines":      nil,
+	"gateway/notation":        nil,
+	"gateway/proxyproto":      nil,
+	"gateway/relay":           nil,
+	"gateway/socket":          nil,
+	"gateway/spelling":        nil,
+	"gateway/stats":           nil,
+	"gateway/tracing":         nil,
+	"gateway/wire":            nil,
+	"routing":                 nil,
+	"tls/certs":               nil,
+	"tls/storage":             nil,
+	"upstream":                nil,
+	"upstream/origin":         nil,
+	"upstream/uwsgi":          nil,
+	"upstream/worker/builtin": nil,
+	"upstream/worker/process": nil,
+	"upstream/worker/watch":   nil,
 
 	// For tests and measurements: no other package may import them, see below.
 	"cmd/benchtool":            nil,
@@ -146,7 +153,9 @@ func TestArrowsPointDown(t *testing.T) {
 // shared are the libraries that more than one package imports, by decision.
 var shared = map[string][]string{
 	// Names of socket options that package syscall does not have, epoll, and the terminal.
-	"golang.org/x/sys": {"headgate/cmd/headgate", "headgate/gateway", "headgate/gateway/socket", "headgate/upstream/origin"},
+	"golang.org/x/sys": {"headgate/cmd/headgate", "headgate/gateway", "headgate/gateway/socket", "headgate/upstream/origin", "headgate/upstream/worker", "headgate/upstream/worker/process"},
+	// Single files that are certificates, whose links are followed; and whole trees.
+	"github.com/fsnotify/fsnotify": {"headgate/tls/certs", "headgate/upstream/worker/watch"},
 	// Hashes of passwords, and OCSP: they have nothing in common.
 	"golang.org/x/crypto": {"headgate/gateway/filter/access", "headgate/tls/certs"},
 	// Each has its own script and its own patience: 50 ms for a rate, seconds for a lock.

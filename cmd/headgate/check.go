@@ -20,6 +20,9 @@ func newCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if c, err = withApps(c); err != nil {
+			return err
+		}
 		if err := gateway.Check(c, accesslog.NewLogger(cmd.ErrOrStderr(), true, accesslog.Options{Level: "warn"})); err != nil {
 			return err
 		}

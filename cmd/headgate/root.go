@@ -26,6 +26,23 @@ func (e usageError) Unwrap() error { return e.err }
 // silentError is a failure that has been told already: exit 1.
 type silentError struct{ error }
 
+// exitError is an exit code of its own; a nil err has been told already.
+type exitError struct {
+	code int
+	err  error
+}
+
+// Error implements error.
+func (e exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// Unwrap returns the failure.
+func (e exitError) Unwrap() error { return e.err }
+
 // hintError is a failure with its cure.
 type hintError struct {
 	err  error
@@ -39,7 +56,7 @@ func (e hintError) Error() string { return e.err.Error() }
 func (e hintError) Unwrap() error { return e.err }
 
 // run executes one command line and returns the exit code: 0 done, 1 failed,
-// 2 wrong usage.
+// 2 wrong usage; of headgate up -- COMMAND that of the command.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -50,8 +67,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	var silent silentError
-	if !errors.As(err, &silent) {
+	var exit exitError
+	if !errors.As(err, &silent) && (!errors.As(err, &exit) || exit.err != nil) {
 		report(stderr, err)
+	}
+	if exit.code != 0 {
+		return exit.code
 	}
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
@@ -86,10 +107,12 @@ func newRoot() *cobra.Command {
 		Use:   "headgate",
 		Short: "Edge gateway for Python apps: TLS, HTTP/1.1, HTTP/2 and HTTP/3 in front of uWSGI and gunicorn",
 		Long: `Headgate ends TLS, speaks HTTP/1.1, HTTP/2 and HTTP/3 to the world and the uwsgi
-protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi), or HTTP to others.
+protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi), or HTTP to others. It
+starts the workers, or goes in front of those that run already.
 
+  headgate up shop.wsgi:application                  starts the app, with nothing to configure
   headgate run                                       with ./headgate.yaml
-  headgate proxy --to unix:/run/app.sock             without a file`,
+  headgate proxy --to unix:/run/app.sock             to a server that runs, without a file`,
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
@@ -106,7 +129,7 @@ protocol to WSGI workers (uWSGI, gunicorn --protocol uwsgi), or HTTP to others.
 	})
 	root.Version = version()
 	root.SetVersionTemplate("headgate {{.Version}}\n")
-	root.AddCommand(newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
+	root.AddCommand(newUp(), newRun(), newProxy(), newCheck(), newExplain(), newReload(), newStatus(),
 		newDrain(), newUndrain(), newPause(), newResume(), newMaintenance(), newPurge(), newCerts(), newTrust(), newUntrust(), newSchema(), newHashPassword(), newVersion())
 	strictHelp(root)
 	return root
@@ -152,7 +175,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 }
 
 // notBuilt are commands of the design that this version does not have.
-var notBuilt = map[string]bool{"up": true, "import": true, "top": true}
+var notBuilt = map[string]bool{"import": true, "top": true}
 
 // noArgs refuses arguments with the exit code of a wrong usage.
 func noArgs(cmd *cobra.Command, args []string) error {
@@ -223,7 +246,7 @@ func configPath(flag string) (string, error) {
 	}
 	return "", hintError{
 		errors.New("no configuration: neither ./headgate.yaml nor /etc/headgate/headgate.yaml exists"),
-		"write one (see the README), name it with -c FILE, or use headgate proxy --to unix:/run/app.sock",
+		"write one (see the README), name it with -c FILE, or use headgate up shop.wsgi:application",
 	}
 }
 

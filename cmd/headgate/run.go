@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -19,17 +20,21 @@ import (
 	"headgate/gateway/admin"
 	"headgate/gateway/config"
 	"headgate/gateway/filter/limit/redis"
+	"headgate/gateway/stats"
 	"headgate/gateway/tracing"
 	"headgate/tls/acme"
 	"headgate/tls/certs"
 	"headgate/tls/storage"
+	"headgate/upstream/worker/process"
 )
 
 func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the gateway with a configuration file", Args: noArgs,
-		Long: `Run the gateway in the foreground. SIGHUP or headgate reload read the file again;
-SIGTERM or Ctrl-C finish the requests that run and end; a second one ends at once.`,
+		Long: `Run the gateway in the foreground. headgate reload reads the file again, and so does
+SIGHUP, which then replaces the workers that the gateway has started, as headgate
+reload --workers does. SIGTERM or Ctrl-C finish the requests that run and end; a second
+one ends at once.`,
 	}
 	file := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -48,6 +53,14 @@ type server struct {
 	source      string // of the configuration, for people
 	shyOfSocket bool   // go on without an admin socket when another gateway has it
 
+	// For headgate up; all may be zero.
+	requests     *os.File                                 // where the access log goes in place of stdout
+	logger       func(*slog.Logger) *slog.Logger          // makes another of the process log
+	ready        func(ctx context.Context)                // runs from when the gateway serves; it ends with ctx
+	passOn       string                                   // the pool whose command gets the signals that are not ours
+	commandEnded func(pool string, code int) (leave bool) // see gateway.Setup
+
+	end    context.CancelCauseFunc // ends serve, which returns the cause
 	gw     *gateway.Gateway
 	redis  redis.Servers  // that rates are shared by
 	conf   *config.Config // of the start
@@ -62,11 +75,17 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	if err != nil {
 		return err
 	}
+	ctx, s.end = context.WithCancelCause(ctx)
+	defer s.end(nil)
 	signal.Ignore(syscall.SIGPIPE) // a reader of the logs that dies must not end the gateway
 	s.conf, s.log = first, accesslog.NewLogger(os.Stderr, accesslog.Terminal(os.Stderr), first.Log)
+	if s.logger != nil {
+		s.log = s.logger(s.log)
+	}
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(s.log.Handler(), slog.LevelDebug).Writer()) // what libraries say by themselves, of what members send too
-	if s.access, err = accesslog.Open(first.Log, os.Stdout, accesslog.Terminal(os.Stdout), s.log); err != nil {
+	requests := cmp.Or(s.requests, os.Stdout)
+	if s.access, err = accesslog.Open(first.Log, requests, accesslog.Terminal(requests), s.log); err != nil {
 		return hintError{err, "make its directory and let this user write to it, or choose another place (log.access)"}
 	}
 	if s.tracer, err = tracing.New(ctx, first.Tracing, os.LookupEnv, s.log); err != nil {
@@ -74,8 +93,12 @@ func (s *server) serve(ctx context.Context, load func() (*config.Config, error))
 	}
 	s.redis.Log = s.log
 	defer s.redis.Close() // its connections end with the process anyway
+	provider, err := openApps(first.Apps, s.log)
+	if err != nil {
+		return hintError{err, "name a directory, or a pattern such as /etc/headgate/apps/*.yaml (apps)"}
+	}
 	s.gw = gateway.New(gateway.Setup{
-		Load: once(first, load), Version: version(), Config: s.source, Shared: s.redis.Open,
+		Load: once(first, load), Version: version(), Config: s.source, Shared: s.redis.Open, Provider: provider, CommandEnded: s.commandEnded,
 		Log: s.log, Access: s.access, Tracer: s.tracer, ACME: acme.New,
 		Storage: func(ctx context.Context, url string) (certs.Storage, error) { return storage.Open(ctx, url, s.log) },
 	})
@@ -99,6 +122,7 @@ func once(first *config.Config, load func() (*config.Config, error)) func() (*co
 			key     string
 			changed bool
 		}{
+			{"apps", c.Apps != first.Apps},
 			{"log", c.Log != first.Log},
 			{"metrics", c.Metrics != first.Metrics},
 			{"tracing", !reflect.DeepEqual(c.Tracing, first.Tracing)},
@@ -127,14 +151,38 @@ func (s *server) run(ctx context.Context) error {
 			s.log.Error("access log", "err", err)
 		}
 	})
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if err := s.startAdmin(&wg, background, cancel); err != nil {
+	wg.Go(func() { // of which there are some only where we are PID 1
+		if err := process.Reap(background); err != nil {
+			s.log.Error("processes that others have left stay behind", "err", err)
+		}
+	})
+	if err := s.startAdmin(ctx, &wg, background); err != nil {
 		return err
 	}
 	wg.Go(func() { s.signals(background) })
-	err := s.gw.Run(ctx)
-	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+	if s.ready != nil {
+		wg.Go(func() {
+			select {
+			case <-s.gw.Ready():
+				s.ready(ctx)
+			case <-background.Done():
+			}
+		})
+	}
+	return causeOf(ctx, s.gw.Run(ctx))
+}
+
+// causeOf is why a gateway has ended: with an exit code that was decided on, with what
+// it says itself, or because of something beside it.
+func causeOf(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	var exit exitError
+	switch {
+	case errors.As(cause, &exit) && exit.code == 0:
+		return err
+	case errors.As(cause, &exit):
+		return cause
+	case err == nil && cause != nil && !errors.Is(cause, context.Canceled):
 		return cause
 	}
 	return err
@@ -142,11 +190,11 @@ func (s *server) run(ctx context.Context) error {
 
 // startAdmin binds the admin socket and the metrics address and serves them until
 // background ends: they answer while the gateway drains.
-func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, cancel context.CancelCauseFunc) error {
+func (s *server) startAdmin(ctx context.Context, wg *sync.WaitGroup, background context.Context) error {
 	start := func(serve func(context.Context, net.Listener) error, l net.Listener) {
 		wg.Go(func() {
 			if err := serve(background, l); err != nil {
-				cancel(err)
+				s.end(err)
 			}
 		})
 	}
@@ -166,14 +214,34 @@ func (s *server) startAdmin(wg *sync.WaitGroup, background context.Context, canc
 	if err != nil {
 		return hintError{err, "choose an address of this machine that is free (metrics); ss -lntup shows which are taken"}
 	}
-	start(admin.NewMetrics(s.gw.Snapshot, s.log).Serve, metrics)
+	start(admin.NewMetrics(s.gw.Snapshot, s.state(ctx), s.log).Serve, metrics)
 	return nil
 }
 
-// signals reloads on SIGHUP, and ends at once on the second signal to stop.
+// state tells what the gateway does, which drains from the end of ctx on. Unlike a
+// snapshot it costs nothing.
+func (s *server) state(ctx context.Context) func() stats.State {
+	return func() stats.State {
+		select {
+		case <-s.gw.Ready():
+		default:
+			return stats.StateStarting
+		}
+		if ctx.Err() != nil {
+			return stats.StateDraining
+		}
+		return stats.StateReady
+	}
+}
+
+// signals reloads on SIGHUP, and ends at once on the second signal to stop. Where a
+// command is served, others and SIGHUP are passed on to it.
 func (s *server) signals(background context.Context) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	if s.passOn != "" {
+		signal.Notify(c, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
+	}
 	defer signal.Stop(c)
 	var reloads sync.WaitGroup // a reload that takes long must not keep a signal to stop waiting
 	defer reloads.Wait()
@@ -182,8 +250,12 @@ func (s *server) signals(background context.Context) {
 		select {
 		case sig := <-c:
 			switch {
+			case sig != syscall.SIGTERM && sig != os.Interrupt && s.passOn != "":
+				if err := s.gw.SignalWorkers(s.passOn, sig); err != nil {
+					s.log.Warn("signal not passed on", "signal", sig.String(), "err", err)
+				}
 			case sig == syscall.SIGHUP:
-				reloads.Go(func() { s.reload(background) })
+				reloads.Go(func() { s.hangUp(background) })
 			case stopping:
 				s.log.Warn("second signal: ending at once")
 				s.gw.Stop()
@@ -196,11 +268,25 @@ func (s *server) signals(background context.Context) {
 	}
 }
 
-func (s *server) reload(ctx context.Context) {
+// hangUp reads the configuration again, and then has new workers. A configuration that
+// is refused is a deployment that is not complete: the old workers go on too.
+func (s *server) hangUp(ctx context.Context) {
+	if !s.reload(ctx) {
+		return
+	}
+	if err := s.gw.ReloadWorkers(ctx, ""); err != nil {
+		s.log.Error("new workers did not start: the old ones go on", "err", err)
+	}
+}
+
+// reload reports whether the configuration serves.
+func (s *server) reload(ctx context.Context) bool {
 	if err := s.access.Reopen(); err != nil {
 		s.log.Error("access log goes on in its old file", "err", err)
 	}
-	if _, err := s.gw.Reload(ctx); err != nil {
+	_, err := s.gw.Reload(ctx)
+	if err != nil {
 		s.log.Error("reload refused: the old configuration goes on", "err", err)
 	}
+	return err == nil
 }

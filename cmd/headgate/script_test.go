@@ -53,6 +53,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_DATA_HOME", e.WorkDir)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // every command would take a second longer
+			ours, _, _ := strings.Cut(e.Getenv("PATH"), ":")
+			e.Setenv("PATH", ours+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") // with the system's Python
+			e.Setenv("PYTHONDONTWRITEBYTECODE", "1")                                               // sources change within the second that it looks at
 			for _, name := range []string{"HTTP", "HTTPS", "OTHER"} {
 				addr, err := freeAddress()
 				if err != nil {

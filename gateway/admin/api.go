@@ -27,6 +27,7 @@ type Gateway interface {
 	RevokeCertificate(ctx context.Context, name, reason string) error
 	PoolOperator
 	SiteOperator
+	WorkerOperator
 }
 
 // PoolOperator is what operators do with pools. Its methods do not block. An error
@@ -69,7 +70,8 @@ func NewAPI(g Gateway, log *slog.Logger) *API {
 	a.mux.HandleFunc("GET /v1/status", a.status)
 	a.mux.HandleFunc("POST /v1/certificates/renew", a.renew)
 	a.mux.HandleFunc("POST /v1/certificates/revoke", a.revoke)
-	for _, path := range []string{"/v1/reload", "/v1/certificates/renew", "/v1/certificates/revoke"} {
+	a.mux.HandleFunc("POST /v1/workers/reload", a.reloadWorkers)
+	for _, path := range []string{"/v1/reload", "/v1/certificates/renew", "/v1/certificates/revoke", "/v1/workers/reload"} {
 		a.mux.HandleFunc(path, a.notAllowed("POST"))
 	}
 	for _, paths := range []map[string]http.HandlerFunc{a.poolPaths(), a.sitePaths()} {

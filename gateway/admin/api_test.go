@@ -199,7 +199,7 @@ func TestClientSaysWhatIsWrong(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	g := &gateway{}
-	m := admin.NewMetrics(g.Snapshot, nil)
+	m := admin.NewMetrics(g.Snapshot, nil, nil)
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		m.ServeHTTP(w, httptest.NewRequest("GET", path, nil))

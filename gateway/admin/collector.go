@@ -28,6 +28,9 @@ type collector struct {
 	certificates, certificateEnd, certTrouble            *prometheus.Desc
 	logDropped, spanDropped                              *prometheus.Desc
 	cacheAnswers, cacheEntries, cacheBytes, cacheEvicted *prometheus.Desc
+	workers, workerProcesses, workerRestarts             *prometheus.Desc
+	workerReloads, workerMemory                          *prometheus.Desc
+	apps, subscribed, subscribePackets                   *prometheus.Desc
 }
 
 func newCollector(snapshot func() stats.Snapshot) *collector {
@@ -37,6 +40,7 @@ func newCollector(snapshot func() stats.Snapshot) *collector {
 	c.describePools()
 	c.describeMembers()
 	c.describeCache()
+	c.describeWorkers()
 	return c
 }
 
@@ -129,6 +133,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		out.counter(c.accepted, l.Accepted, l.Address, l.Protocol)
 	}
 	c.certs(out, s.Certificates)
+	c.folder(out, s.Apps)
+	c.subscriptions(out, s.Subscribed)
 }
 
 func (c *collector) site(out sink, s stats.Site) {
@@ -152,6 +158,7 @@ func (c *collector) pool(out sink, p stats.Pool) {
 	out.histogram(c.wait, p.Wait, p.Name)
 	out.gauge(c.paused, boolean(!p.PausedUntil.IsZero()), p.Name)
 	out.gauge(c.overloaded, boolean(p.Overloaded), p.Name)
+	c.poolWorkers(out, p.Name, p.Workers)
 	for _, m := range p.Members {
 		c.member(out, p.Name, m)
 	}

@@ -39,6 +39,7 @@ type gateway struct {
 	maintain func(site string, on bool) (stats.SiteChange, error)
 	purge    func(p stats.Purge) (stats.Purged, error)
 	resume   func(pool string) (stats.PoolChange, error)
+	workers  func(ctx context.Context, pool string) error
 }
 
 func (g *gateway) Snapshot() stats.Snapshot { return g.snapshot }
@@ -69,6 +70,8 @@ func (g *gateway) ResumePool(pool string) (stats.PoolChange, error) { return g.r
 func (g *gateway) SetMaintenance(site string, on bool) (stats.SiteChange, error) {
 	return g.maintain(site, on)
 }
+
+func (g *gateway) ReloadWorkers(ctx context.Context, pool string) error { return g.workers(ctx, pool) }
 
 func (g *gateway) PurgeCache(p stats.Purge) (stats.Purged, error) { return g.purge(p) }
 

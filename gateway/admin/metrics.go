@@ -17,16 +17,21 @@ import (
 // Metrics answers monitoring: /metrics for Prometheus; /healthz with 200 as long
 // as the process lives; /readyz with 200 when it serves, and 503 with the state
 // in words when it is starting or draining. It is an http.Handler, safe for
-// concurrent use. Nothing is counted for it: each scrape takes one snapshot.
+// concurrent use. Nothing is counted for it: each scrape takes one snapshot, which
+// looks at the memory of all workers, and nothing else does.
 type Metrics struct {
 	mux *http.ServeMux
 	log *slog.Logger
 }
 
-// NewMetrics returns Metrics of what snapshot returns; a nil log is silent.
-func NewMetrics(snapshot func() stats.Snapshot, log *slog.Logger) *Metrics {
+// NewMetrics returns Metrics of what snapshot returns, and of state, which must be
+// cheap; nil: that of a snapshot. A nil log is silent.
+func NewMetrics(snapshot func() stats.Snapshot, state func() stats.State, log *slog.Logger) *Metrics {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
+	}
+	if state == nil {
+		state = func() stats.State { return snapshot().State }
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(
@@ -45,7 +50,7 @@ func NewMetrics(snapshot func() stats.Snapshot, log *slog.Logger) *Metrics {
 		m.say(w, http.StatusOK, "ok")
 	})
 	m.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		switch state := snapshot().State; state {
+		switch state := state(); state {
 		case stats.StateReady:
 			m.say(w, http.StatusOK, "ok")
 		default:

@@ -47,7 +47,17 @@ func snapshot() stats.Snapshot {
 	up, away := &pools[0].Members[0], &pools[0].Members[1]
 	up.State, up.Slots, up.Load = stats.MemberUp, 4, &stats.Load{Slots: 4, Accepting: 3, Busy: 2, Queued: 7}
 	away.State, away.Cause, away.Since = "away", "no socket", at
+	pools[0].Workers = &stats.Workers{
+		State: "reloading", App: "shop.wsgi:application", Server: "uwsgi", About: "Django 3.2.19, Python 3.11.2", Processes: 2, Threads: 1,
+		Generation: 3, Restarts: 4, Reloads: 2, Requests: 9, Since: at, RetryAt: at.Add(time.Minute), Error: "exited with status 1", Tail: []string{"ImportError: no shop"},
+		List: []stats.Worker{{PID: 11, Leader: true, Generation: 2, RSS: 1000, Since: at, Leaving: true}, {PID: 12, Generation: 3, RSS: 2000, Since: at}},
+	}
 	return stats.Snapshot{
+		Apps: []stats.App{{File: "a.yaml", Name: "a", Hosts: []string{"a.example"}, State: "ok", Since: at}, {File: "b.ini", Name: "b", State: "broken", Error: "line 1\nline 2", Since: at}},
+		Subscribed: stats.Subscriptions{
+			Nodes:    []stats.Node{{Key: "a.example", Address: "10.0.0.7:3031", From: "10.0.0.7", Weight: 1, Cores: 4, Ready: true, Since: at, Last: at}, {Key: "a.example", Address: "10.0.0.8:3031", Error: "refused"}},
+			Counters: map[string]uint64{"accepted": 12, "malformed": 1},
+		},
 		Version: "v1.2.3", State: stats.StateReady, StartedAt: at, Config: "/etc/headgate/headgate.yaml",
 		Generation: stats.Generation{Number: 3, Hash: "abc", At: at.Add(time.Hour)},
 		LastReload: stats.Reload{At: at.Add(2 * time.Hour), Error: "headgate.yaml:1: unknown key"},
@@ -71,7 +81,7 @@ func scrape(t *testing.T, snapshot func() stats.Snapshot) []byte {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- admin.NewMetrics(snapshot, nil).Serve(ctx, ln) }()
+	go func() { done <- admin.NewMetrics(snapshot, nil, nil).Serve(ctx, ln) }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + ln.Addr().String() + "/metrics")
 	if err != nil {
@@ -165,7 +175,7 @@ func TestListenMetricsSaysWhere(t *testing.T) {
 
 func BenchmarkScrape(b *testing.B) {
 	s := snapshot()
-	m := admin.NewMetrics(func() stats.Snapshot { return s }, nil)
+	m := admin.NewMetrics(func() stats.Snapshot { return s }, nil, nil)
 	r, err := http.NewRequest("GET", "/metrics", nil)
 	if err != nil {
 		b.Fatal(err)

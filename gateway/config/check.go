@@ -47,7 +47,26 @@ func (c *Config) check(r *report) {
 		p := c.Pools[name]
 		p.check(r, root.key("pools").name(name), name)
 	}
+	leaf(r, root.key("subscriptions"), c.Subscriptions)
+	c.checkSubscriptions(r, root.keys("subscriptions.listen"))
 	c.checkSites(r)
+}
+
+// checkSubscriptions looks at who listens to those that announce themselves.
+func (c *Config) checkSubscriptions(r *report, at path) {
+	listens := len(c.Subscriptions.Listen) > 0
+	used := false
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		if p := (path{}).key("pools").name(name); c.Pools[name].Subscriptions {
+			used = true
+			if !listens {
+				r.check(p.key("subscriptions"), p, "nobody can announce a member", "set subscriptions: {listen: [\"udp:127.0.0.1:2626\"]}")
+			}
+		}
+	}
+	if listens && !used {
+		r.warn(at, at, "no pool takes what is announced", "write subscriptions: true in a pool, and name it in a route")
+	}
 }
 
 // leaf runs Validate of a leaf's Options. Each error begins with its key, under

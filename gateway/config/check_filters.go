@@ -143,7 +143,7 @@ func (k *siteChecker) forwardAuth(p path, a *ForwardAuth) {
 	case a.URL != "" && a.Path != "":
 		k.r.check(p.key("path"), p, "path is what a pool is asked for, and this asks a url", "write the path into the url")
 	}
-	k.pool(p.key("pool"), p, a.Pool)
+	k.onePool(p.key("pool"), p, a.Pool)
 	if a.Path != "" && (!strings.HasPrefix(a.Path, "/") || !isTarget(a.Path)) {
 		k.r.check(p.key("path"), p.key("path"), quoteShort(a.Path)+" is not a path", "write it like /auth")
 	}
@@ -214,7 +214,7 @@ func (k *siteChecker) errorPages(p path, pages map[string]ErrorPage) {
 		if page.Path != "" && (!strings.HasPrefix(page.Path, "/") || !isTarget(page.Path)) {
 			k.r.check(at.key("path"), at, quoteShort(page.Path)+" is not a path of the site", "write it like /404.html, or {file: "+page.Path+"} for a file")
 		}
-		k.pool(at.key("pool"), at, page.Pool)
+		k.onePool(at.key("pool"), at, page.Pool)
 	}
 }
 

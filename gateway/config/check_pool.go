@@ -18,9 +18,7 @@ func (p Pool) check(r *report, at path, name string) {
 	if !isName(name) {
 		r.checkKey(at, path{}, fmt.Sprintf("%s cannot be the name of a pool", quoteShort(name)), "a name is 1 to 64 letters, digits, - _ and dots")
 	}
-	if len(p.Members) == 0 {
-		r.check(at.key("members"), at, "has no members", "list where its workers listen: members: [\"unix:/run/app.sock\"]")
-	}
+	p.checkSource(r, at)
 	seen := map[string]int{}
 	backups := 0
 	for i, m := range p.Members {
@@ -41,6 +39,31 @@ func (p Pool) check(r *report, at path, name string) {
 	leaf(r, at, p.UWSGI)
 	leaf(r, at, p.Upstream)
 	leaf(r, at.key("dns"), p.DNS)
+}
+
+// checkSource wants one thing that says who answers.
+func (p Pool) checkSource(r *report, at path) {
+	switch n := count(len(p.Members) > 0, p.Workers != nil, p.Subscriptions); {
+	case n == 0:
+		r.check(at.key("members"), at, "has no members", "list where its workers listen: members: [\"unix:/run/app.sock\"], or have them started: workers: {app: \"shop.wsgi:application\"}")
+	case n > 1:
+		r.check(at, at, "says more than once who answers", "keep one of members, workers and subscriptions")
+	}
+	if p.Workers != nil {
+		leaf(r, at.key("workers"), *p.Workers)
+		if p.Protocol == ProtocolSUWSGI {
+			r.check(at.key("protocol"), at, "workers that are started from here do not speak TLS", "write protocol: uwsgi")
+		}
+		if p.SpeaksHTTP() && len(p.Workers.Command) == 0 {
+			r.check(at.key("protocol"), at, "apps are run by servers that speak uwsgi", "write protocol: uwsgi, or start the HTTP server by workers: {command: [...]}")
+		}
+	}
+	if p.Subscriptions && p.Protocol != ProtocolUWSGI {
+		r.check(at.key("protocol"), at, "instances that announce themselves speak uwsgi", "write protocol: uwsgi")
+	}
+	if p.Stats != "" && len(p.Members) == 0 {
+		r.check(at.key("stats"), at, "stats is of members that the file lists", "remove it")
+	}
 }
 
 // checkProtocol refuses what the protocol has no use for.

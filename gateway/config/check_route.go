@@ -221,7 +221,7 @@ func (k *siteChecker) pools(p path, t, outer *Route) {
 		} else if m.Pool == t.Pool {
 			k.r.warn(at.key("pool"), at, "the copies go to the pool that has the originals", "name another pool")
 		}
-		k.pool(at.key("pool"), at, m.Pool)
+		k.onePool(at.key("pool"), at, m.Pool)
 	}
 	for i, dir := range t.Sendfile {
 		if outer != nil && same(reflect.ValueOf(t.Sendfile), reflect.ValueOf(outer.Sendfile)) {
@@ -239,6 +239,14 @@ func (k *siteChecker) pool(p, about path, name string) {
 	k.c.checkPoolOf(k.r, p, about, name)
 }
 
+// onePool is pool for what cannot go to the app of a host.
+func (k *siteChecker) onePool(p, about path, name string) {
+	k.pool(p, about, name)
+	if k.c.Pools[name].Subscriptions {
+		k.r.check(p, about, fmt.Sprintf("pool %q has an app for each host, and serves as the pool of a route only", name), "name a pool with members or workers")
+	}
+}
+
 func (k *siteChecker) split(p, about path, s *Split) {
 	seen, part := map[string]bool{}, 0
 	for i, share := range s.Pools {
@@ -251,7 +259,7 @@ func (k *siteChecker) split(p, about path, s *Split) {
 		}
 		seen[share.Pool] = true
 		part += max(0, share.Weight)
-		k.pool(at.key("pool"), at, share.Pool)
+		k.onePool(at.key("pool"), at, share.Pool)
 	}
 	switch {
 	case len(s.Pools) < 2:

@@ -11,7 +11,7 @@ import (
 
 func (c *Config) checkSites(r *report) {
 	all := path{}.key("sites")
-	if len(c.Sites) == 0 {
+	if len(c.Sites) == 0 && c.Apps == "" {
 		r.check(all, path{}, "nothing to serve: there is no site", "write one that passes all to a pool: sites: [{routes: [{pool: NAME}]}]")
 	}
 	owners, used := map[string]int{}, map[string]bool{poolToAsk(c.TLS.OnDemand.Ask): true}

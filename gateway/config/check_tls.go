@@ -78,8 +78,13 @@ func poolToAsk(ask string) string {
 
 func (c *Config) checkAsk(r *report, p path) {
 	c.checkPoolOf(r, p, p, poolToAsk(c.TLS.OnDemand.Ask))
-	if c.TLS.OnDemand.Ask == "" {
+	switch ask := c.TLS.OnDemand.Ask; {
+	case ask == "":
 		return
+	case ask == certs.AskSubscriptions && len(c.Subscriptions.Listen) == 0:
+		r.check(p, path{}.keys("tls.on_demand"), "nobody can announce a name", "set subscriptions.listen: [\"udp:127.0.0.1:2626\"]")
+	case c.Pools[poolToAsk(ask)].Subscriptions:
+		r.check(p, path{}.keys("tls.on_demand"), fmt.Sprintf("pool %q has an app for each name, and none that can be asked", poolToAsk(ask)), "write ask: subscriptions for the names that were announced")
 	}
 	open, asked := false, false
 	for _, s := range c.Sites {

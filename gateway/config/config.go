@@ -7,6 +7,7 @@ import (
 	"headgate/gateway/cache"
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
+	"headgate/upstream/subscribe"
 )
 
 // Config is everything that one file says. Load and Parse return it with its
@@ -23,7 +24,14 @@ type Config struct {
 	Limits  Limits             `yaml:"limits"`  // what one client may cost
 	Cache   cache.StoreOptions `yaml:"cache"`   // what all routes that cache share
 	Pools   map[string]Pool    `yaml:"pools"`   // the workers, by a name that routes use
-	Sites   []Site             `yaml:"sites"`   // host names and their routes
+
+	Subscriptions subscribe.Options `yaml:"subscriptions"` // uWSGI instances that announce themselves
+
+	// A directory, or a pattern such as /etc/headgate/apps/*.{yaml,ini}: one file per
+	// app, in YAML or uWSGI's ini, added, changed and removed while the gateway runs.
+	Apps string `yaml:"apps"`
+
+	Sites []Site `yaml:"sites"` // host names and their routes
 
 	// Warnings are what works but is hardly meant, such as a pool that no route
 	// uses. Load, Parse and Validate set them.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,10 @@ import (
 	"headgate/tls/certs"
 	"headgate/upstream"
 	"headgate/upstream/dns"
+	"headgate/upstream/subscribe"
 	"headgate/upstream/uwsgi"
+	"headgate/upstream/worker"
+	"headgate/upstream/worker/python"
 )
 
 // minimal is the least that can serve.
@@ -98,6 +102,10 @@ func TestEveryKey(t *testing.T) {
 	c, err := config.Load("testdata/ok/full.yaml", environ)
 	if err != nil {
 		t.Fatal(err)
+	}
+	c.Warnings = slices.DeleteFunc(c.Warnings, func(e *config.Error) bool { return strings.HasSuffix(e.Msg, "is not used by any route") })
+	if len(c.Warnings) == 0 {
+		c.Warnings = nil
 	}
 	limits := config.RouteLimits{Body: config.Off, BodyIdleTimeout: 10 * time.Second, WriteIdleTimeout: 11 * time.Second}
 	api := config.RouteLimits{Body: config.MiB, BodyIdleTimeout: 12 * time.Second, WriteIdleTimeout: 13 * time.Second}
@@ -207,7 +215,25 @@ func TestEveryKey(t *testing.T) {
 			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
 			DNS:      dns.Options{MaxTTL: 30 * time.Second},
 			Upstream: upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}.WithDefaults(),
-		}},
+		}, "started": started(worker.Options{
+			App: "shop.wsgi:application", Chdir: "/srv/shop", Server: python.Builtin, Venv: "/srv/shop/venv",
+			Env: map[string]string{"DEBUG": "1"}, User: "shop:www", Processes: 3, Threads: 2, Min: 2, Max: 8, Idle: 10 * time.Minute,
+			MaxRequests: 1000, MaxRSS: 512 * config.MiB, Start: 20 * time.Second, Stop: 10 * time.Second, Flags: []string{"--quiet"},
+		}), "watched": started(worker.Options{App: ".", Watch: true}),
+			"command":   started(worker.Options{Command: []string{"uwsgi", "--ini", "/etc/uwsgi/a.ini"}}),
+			"vassal":    started(worker.Options{Ini: "/etc/uwsgi/b.ini"}),
+			"announced": announced(),
+		},
+		Subscriptions: subscribe.Options{
+			Listen: []string{"udp:127.0.0.1:2626"},
+			Allow: []subscribe.Rule{
+				{From: []string{"10.0.0.0/8"}, Keys: []string{".example.com"}, Addresses: []string{"10.0.0.0/8"}, Modifiers: []int{0, 5}},
+				{Users: []string{"www-data"}, Unsigned: true},
+			},
+			Sign:   subscribe.Sign{Keys: "/etc/headgate/subscribers", Digest: "sha512", Window: 30 * time.Second},
+			Expire: 20 * time.Second, MaxKeys: 100, MaxNodes: 10,
+		},
+		Apps: "/etc/headgate/apps",
 		Sites: []config.Site{
 			{
 				Hosts: []string{"*.example.com", "example.com"}, HTTP: "redirect", Limits: limits,
@@ -459,5 +485,27 @@ func TestBOMAndCRLF(t *testing.T) {
 	_, err := config.Parse("f", []byte("\ufefflisen: 1\r\n"), nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "f:1:1: ") {
 		t.Errorf("Parse = %v, want an error at 1:1", err)
+	}
+}
+
+// started is a pool with workers, and no more.
+func started(o worker.Options) config.Pool {
+	o = o.WithDefaults()
+	p := usual()
+	p.Workers = &o
+	return p
+}
+
+func announced() config.Pool {
+	p := usual()
+	p.Subscriptions = true
+	return p
+}
+
+// usual is a pool of which the file says nothing.
+func usual() config.Pool {
+	return config.Pool{
+		Protocol: "uwsgi", UWSGI: uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+		DNS: dns.Options{MaxTTL: 30 * time.Second}, Upstream: upstream.Options{}.WithDefaults(),
 	}
 }

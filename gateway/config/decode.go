@@ -60,8 +60,9 @@ func (d *decoder) value(n *node, v reflect.Value, p path) {
 		d.r.fail(p)
 		return
 	}
-	if n.kind == mapNode && d.rules[p.pattern].notMap {
-		d.notSupported(n.at, p, "a map")
+	if cure := d.rules[p.pattern].notMap; n.kind == mapNode && cure != "" {
+		d.r.fail(p)
+		d.r.decodeErr(n.at, p, "want text, got a map", cure)
 		return
 	}
 	switch t := v.Type(); {
@@ -106,15 +107,6 @@ func (d *decoder) isOff(n *node) bool {
 	return text == "off"
 }
 
-func (d *decoder) notSupported(at place, p path, what string) {
-	title := p.title(d.r.site)
-	if what != "" {
-		title += ": " + what
-	}
-	d.r.fail(p)
-	d.r.add(&d.r.errs, at, p, title+" "+notYetMsg, d.rules[p.pattern].cure)
-}
-
 func (d *decoder) structure(n *node, v reflect.Value, p path) {
 	fields := fieldsOf(v.Type())
 	if i := slices.IndexFunc(fields, func(f field) bool { return f.short }); i >= 0 && n.kind == scalarNode {
@@ -141,10 +133,6 @@ func (d *decoder) structure(n *node, v reflect.Value, p path) {
 		at := p.key(e.key)
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.key })
 		switch {
-		case d.rules[at.pattern].notYet:
-			if !e.value.empty() {
-				d.notSupported(e.at, at, "")
-			}
 		case i < 0:
 			d.unknown(n, e, p, d.keys(fields, p))
 		default:
@@ -166,9 +154,7 @@ func (d *decoder) placeOf(e pair) place {
 func (d *decoder) keys(fields []field, p path) []string {
 	var out []string
 	for _, f := range fields {
-		if !d.rules[p.key(f.name).pattern].notYet {
-			out = append(out, f.name)
-		}
+		out = append(out, f.name)
 	}
 	return out
 }
@@ -179,16 +165,10 @@ const maxListed = 20
 // unknown reports a key that nobody knows, with the one that was meant or the
 // place where it would be known.
 func (d *decoder) unknown(n *node, e pair, p path, known []string) {
-	candidates := known
-	for pattern, r := range d.rules {
-		if name, ok := strings.CutPrefix(pattern, p.key("").pattern); ok && r.notYet && !strings.ContainsAny(name, ".[") {
-			candidates = append(candidates, name)
-		}
-	}
 	hint := ""
 	if ours := fromNginx()[e.key]; ours != "" {
 		hint = "write " + ours
-	} else if meant := spelling.Nearest(e.key, candidates); meant != "" {
+	} else if meant := spelling.Nearest(e.key, known); meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)
 		if d.secret[p.key(meant).pattern] {
 			d.r.src.hide(e.value)
@@ -321,8 +301,6 @@ func (d *decoder) scalarBy(n *node, v reflect.Value, p path, r rule) {
 		msg, hint = r.set(v, text)
 	}
 	switch {
-	case msg == notYetMsg:
-		d.notSupported(n.at, p, text)
 	case msg != "":
 		d.r.decodeErr(n.at, p, msg, hint)
 	}

@@ -27,6 +27,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.Log.Level, "info")
 	setDefault(&c.Grace, 30*time.Second)
 	c.Limits.setDefaults()
+	c.Subscriptions = c.Subscriptions.WithDefaults()
 	for name, p := range c.Pools {
 		p.setDefaults()
 		c.Pools[name] = p
@@ -78,4 +79,5 @@ func (p *Pool) setDefaults() {
 	setDefault(&p.UWSGI.ResponseTimeout, 60*time.Second)
 	p.Upstream = p.Upstream.WithDefaults()
 	setDefault(&p.DNS.MaxTTL, dns.DefaultMaxTTL)
+	complete(&p.Workers)
 }

@@ -21,7 +21,4 @@
 // an alias cannot grow into more than that. ${NAME} and ${NAME:-default} take
 // variables of the environment inside values, after the YAML was understood, so
 // that a variable never adds structure; $${ is a plain ${.
-//
-// What design.md promises but this version cannot do is an error that ends in
-// "is not supported yet", never ignored.
 package config

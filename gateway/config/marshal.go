@@ -183,6 +183,10 @@ func (e encoder) mapping(v reflect.Value, p path) any {
 func (e encoder) list(v reflect.Value, p path) any {
 	var out []any
 	for i := range v.Len() {
+		if n := v.Index(i); n.Kind() == reflect.Int && n.Int() == 0 { // a number like any other, where nothing has a default
+			out = append(out, 0)
+			continue
+		}
 		out = append(out, e.value(v.Index(i), p.item(i)))
 	}
 	if out == nil {

@@ -4,11 +4,19 @@ import (
 	"headgate/upstream"
 	"headgate/upstream/dns"
 	"headgate/upstream/uwsgi"
+	"headgate/upstream/worker"
 )
 
 // Pool is a named set of members that can answer the same requests.
 type Pool struct {
+	// Exactly one of members, workers and subscriptions says who answers.
 	Members []Member `yaml:"members"` // strings, or maps when there is more to say
+
+	Workers *worker.Options `yaml:"workers"` // processes that are started and looked after from here
+
+	// true: uWSGI instances that announce themselves (subscriptions.listen) for the
+	// host of a request.
+	Subscriptions bool `yaml:"subscriptions"`
 
 	// uwsgi (default); suwsgi: uwsgi inside TLS; http: HTTP/1.1, to an ASGI server
 	// for example; h2c: HTTP/2 in clear text.

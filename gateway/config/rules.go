@@ -1,12 +1,11 @@
 package config
 
+import "headgate/upstream/worker"
+
 // A rule is what the type of a key does not say.
 type rule struct {
 	enum     []string // the words that are accepted
-	later    []string // words of the contract that this version cannot do
-	notYet   bool     // a key of the contract that this version cannot do
-	notMap   bool     // the contract has a map here that this version cannot do
-	cure     string   // what to do instead of what is not supported
+	notMap   string   // what to write in place of a map
 	off      bool     // "off" is accepted
 	one      bool     // a list that may be written as its only item
 	min, max int64    // of a number; both 0: any
@@ -47,11 +46,9 @@ func rules() map[string]rule {
 		"pools.*.members[].slots":  {min: 1, max: 1 << 20},
 	}
 	limitRules(all)
+	workerRules(all)
 	siteRules(all)
 	tlsRules(all)
-	for pattern, cure := range notYet() {
-		all[pattern] = rule{notYet: true, cure: cure}
-	}
 	return all
 }
 
@@ -67,6 +64,22 @@ func limitRules(all map[string]rule) {
 	all["limits.header_timeout"] = rule{off: true}
 	all["limits.idle_timeout"] = rule{off: true}
 	all["limits.response_file"] = rule{off: true}
+}
+
+func workerRules(all map[string]rule) {
+	all["pools.*.workers"] = rule{}
+	all["pools.*.workers.server"] = rule{enum: []string{"auto", "uwsgi", "gunicorn", "builtin"}}
+	all["pools.*.workers.env.*"] = rule{empty: true}
+	all["pools.*.workers.threads"] = rule{min: 1, max: worker.MostThreads}
+	all["pools.*.workers.min"] = rule{min: 1, max: worker.MostProcesses}
+	all["pools.*.workers.max"] = rule{min: 1, max: worker.MostProcesses}
+	all["pools.*.workers.max_requests"] = rule{min: 1, max: 1 << 31}
+	all["pools.*.workers.idle"] = rule{off: true}
+	all["subscriptions.listen"] = rule{one: true}
+	all["subscriptions.max_keys"] = rule{min: 1, max: 1_000_000}
+	all["subscriptions.max_nodes"] = rule{min: 1, max: 100_000}
+	all["subscriptions.allow[].modifiers[]"] = rule{max: 255}
+	all["subscriptions.sign.digest"] = rule{enum: []string{"sha1", "sha224", "sha256", "sha384", "sha512"}}
 }
 
 func tlsRules(all map[string]rule) {
@@ -85,16 +98,5 @@ func tlsRules(all map[string]rule) {
 		all[name+"challenges[].type"] = challenges
 		all[name+"challenges[].propagation_timeout"] = rule{off: true}
 		all[name+"challenges[].rfc2136.algorithm"] = rule{enum: []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}}
-	}
-}
-
-// notYet are the keys of the contract that this version cannot do, with what to
-// do instead.
-func notYet() map[string]string {
-	return map[string]string{
-		"subscriptions":         "list the members of each pool",
-		"apps":                  "write a pool and a site for each app",
-		"pools.*.workers":       "start the workers yourself and list their addresses as members",
-		"pools.*.subscriptions": "list the members",
 	}
 }

@@ -10,7 +10,7 @@ func siteRules(all map[string]rule) {
 		}
 	}
 	for name, r := range map[string]rule{
-		"pool":                  {notMap: true, cure: "write the name of a pool, or split: {pools: [...]} for several"},
+		"pool":                  {notMap: "write the name of a pool, or split: {pools: [...]} for several"},
 		"method":                {one: true},
 		"sendfile":              {one: true},
 		"request_body":          {enum: []string{"spool", "stream"}},

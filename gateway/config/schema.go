@@ -29,8 +29,7 @@ const (
 )
 
 // Schema returns the JSON Schema (2020-12) of what Parse accepts, for editors.
-// References between keys and the syntax of addresses are beyond it, and keys
-// that are not supported yet are not in it.
+// References between keys and the syntax of addresses are beyond it.
 func Schema() []byte {
 	texts := map[string]string{}
 	if err := json.Unmarshal(descriptions, &texts); err != nil {
@@ -92,11 +91,7 @@ func refine(s *jsonschema.Schema, p path, all map[string]rule) {
 	if s.Properties != nil {
 		for pair := s.Properties.Oldest(); pair != nil; {
 			next, at := pair.Next(), p.key(pair.Key)
-			if all[at.pattern].notYet {
-				s.Properties.Delete(pair.Key)
-			} else {
-				refine(pair.Value, at, all)
-			}
+			refine(pair.Value, at, all)
 			pair = next
 		}
 	}

@@ -154,7 +154,7 @@ func TestSchemaRefuses(t *testing.T) {
 		`tls: {on_demand: {rate: 0}}`,
 		`sites: [{tls: {client_auth: {mode: always}}}]`,
 		`sites: [{tls: {client_auth: {depth: many}}}]`,
-		`subscriptions: {}`,
+		`subscriptions: {max_keys: 0}`,
 		`pools: {web: {members: [{adress: x}]}}`,
 		`pools: {web: {members: [{address: x, weight: 0}]}}`,
 		`pools: {web: {protocol: ftp}}`,

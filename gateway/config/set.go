@@ -12,10 +12,6 @@ import (
 	"headgate/gateway/notation"
 )
 
-// notYetMsg is what set answers for a word of the contract that this version
-// cannot do.
-const notYetMsg = "is not supported yet"
-
 // maxQuote is how much of a value a message repeats.
 const maxQuote = 60
 
@@ -29,9 +25,6 @@ func quoteShort(s string) string {
 
 // set stores text in v. It returns what is wrong with it and a cure, or "".
 func (r rule) set(v reflect.Value, text string) (msg, hint string) {
-	if slices.Contains(r.later, text) {
-		return notYetMsg, ""
-	}
 	if len(r.enum) > 0 && !slices.Contains(r.enum, text) {
 		return r.noWord(text)
 	}
@@ -83,7 +76,7 @@ func (r rule) set(v reflect.Value, text string) (msg, hint string) {
 
 func (r rule) noWord(text string) (msg, hint string) {
 	msg = "want " + strings.Join(r.enum[:len(r.enum)-1], ", ") + " or " + r.enum[len(r.enum)-1] + ", got " + quoteShort(text)
-	return msg, didYouMean(text, slices.Concat(r.enum, r.later))
+	return msg, didYouMean(text, r.enum)
 }
 
 func boolHint(text string) string {

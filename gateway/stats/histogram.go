@@ -36,6 +36,14 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.micros.Add(uint64(d / time.Microsecond))
 }
 
+// Count returns how many durations were observed.
+func (h *Histogram) Count() (n uint64) {
+	for i := range h.counts {
+		n += h.counts[i].Load()
+	}
+	return n
+}
+
 // Snapshot returns what was counted so far.
 func (h *Histogram) Snapshot() Distribution {
 	d := Distribution{Buckets: make([]Bucket, buckets)}

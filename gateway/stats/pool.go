@@ -21,6 +21,9 @@ type PoolCounters struct {
 	members map[string]*MemberCounters // by address
 }
 
+// Requests returns how often a slot was asked for.
+func (c *PoolCounters) Requests() uint64 { return c.wait.Count() }
+
 // Fail counts a failure that belongs to no member, such as a full queue.
 func (c *PoolCounters) Fail(f Failure) { c.failures.Add(f) }
 
@@ -102,6 +105,7 @@ type Pool struct {
 	Wait        Distribution `json:"wait"`                  // time in the queue
 	PausedUntil time.Time    `json:"paused_until,omitzero"` // zero: it is not paused
 	Overloaded  bool         `json:"overloaded,omitempty"`  // the newest requests go first
+	Workers     *Workers     `json:"workers,omitempty"`     // nil: none were started from here
 }
 
 // InFlight returns how many requests are at members.

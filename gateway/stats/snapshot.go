@@ -24,6 +24,8 @@ type Snapshot struct {
 	Listeners    []Listener    `json:"listeners"`
 	Sites        []Site        `json:"sites"`
 	Pools        []Pool        `json:"pools"`
+	Apps         []App         `json:"apps,omitempty"`         // files of the folder of apps
+	Subscribed   Subscriptions `json:"subscriptions,omitzero"` // by uWSGI instances
 	Cache        Cache         `json:"cache"`
 	Certificates []Certificate `json:"certificates"`
 

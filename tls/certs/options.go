@@ -145,12 +145,16 @@ type ACMEDNS struct {
 // OnDemandOptions say who may have a certificate at first sight.
 type OnDemandOptions struct {
 	// Ask is whom to ask for permission: a URL, to which ?domain=NAME is added,
-	// or pool://POOL/PATH for an app behind this gateway. 200 to 299 is yes. It
-	// turns on-demand certificates on.
+	// or pool://POOL/PATH for an app behind this gateway; 200 to 299 is yes. Or
+	// subscriptions: the names that uWSGI instances have announced. It turns
+	// on-demand certificates on.
 	Ask string `yaml:"ask"`
 
 	Rate int `yaml:"rate"` // new certificates in an hour; 100 by default
 }
+
+// AskSubscriptions is the Ask that permits the names that were announced.
+const AskSubscriptions = "subscriptions"
 
 // ECHOptions turn Encrypted Client Hello on.
 type ECHOptions struct {

@@ -111,8 +111,9 @@ func (f *faults) onDemand(o OnDemandOptions) {
 	}
 	u, err := url.Parse(o.Ask)
 	switch {
+	case o.Ask == AskSubscriptions:
 	case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "pool"}, u.Scheme):
-		f.add(key, "%s is neither a URL nor an app: write it like https://app.example.com/allowed or pool://POOL/allowed", quote(o.Ask))
+		f.add(key, "%s is neither a URL nor an app: write it like https://app.example.com/allowed, pool://POOL/allowed, or subscriptions", quote(o.Ask))
 	case u.Scheme == "pool" && (u.User != nil || u.Path == ""):
 		f.add(key, "%s has no path: write it like pool://%s/allowed", quote(o.Ask), u.Host)
 	case u.Fragment != "":
