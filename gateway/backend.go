@@ -22,6 +22,7 @@ type backend struct {
 	uwsgi    *uwsgi.Transport
 	http     *origin.Transport
 	counters *stats.MemberCounters
+	release  func() // of counters that others have too; nil: it has them alone
 }
 
 // response is a member's answer, of whichever protocol. The caller closes Body.

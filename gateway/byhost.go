@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,11 +29,9 @@ func specOfFamily(name string, c config.Pool, mostKeys int, g *Gateway) (upstrea
 	if err != nil {
 		return one, err
 	}
-	one.Driver.Left = func(address string) {
-		if !g.serves(name, address) { // for another host
-			counters.Forget(address)
-		}
-	}
+	one.Driver.Dial = func(m upstream.Member) (*backend, error) { return dialShared(m, c, counters) }
+	one.Driver.Close = (*backend).leave
+	one.Driver.Left = nil
 	one.Sources = nil
 	return upstream.Spec[*backend]{
 		MostKeys: mostKeys,
@@ -57,12 +54,23 @@ func hostOfKey(key string) string {
 	return key
 }
 
-// serves reports whether a member of a family is at an address.
-func (g *Gateway) serves(name, address string) bool {
-	f := g.pools.Family(name)
-	return f != nil && slices.ContainsFunc(f.All(), func(p *upstream.Pool[*backend]) bool {
-		return slices.ContainsFunc(p.Snapshot().Members, func(m upstream.MemberState) bool { return m.Address == address })
-	})
+// dialShared is dial for a member that may serve several hosts, whose pools count for
+// it together. Its leave has to be called.
+func dialShared(m upstream.Member, c config.Pool, counters *stats.PoolCounters) (*backend, error) {
+	_, release := counters.Hold(m.Address)
+	b, err := dial(m, c, counters)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	b.release = release
+	return b, nil
+}
+
+// leave is closeIdle for what dialShared has made.
+func (b *backend) leave() {
+	b.closeIdle()
+	b.release()
 }
 
 // find returns the pool of a host: its own, or that of all names above it, as uWSGI's
@@ -189,6 +197,7 @@ func (g *Gateway) describeAnnounced() (out stats.Subscriptions) {
 
 // Snapshot is that of the pools of all hosts together.
 func (f *family) Snapshot() (all upstream.PoolState) {
+	all.Paused = f.Paused()
 	for _, p := range f.All() {
 		s := p.Snapshot()
 		all.Queued += s.Queued
@@ -199,29 +208,4 @@ func (f *family) Snapshot() (all upstream.PoolState) {
 		}
 	}
 	return all
-}
-
-// Drain drains a member in the pools of all hosts.
-func (f *family) Drain(address string, on bool) (inFlight int, found bool) {
-	for _, p := range f.All() {
-		n, is := p.Drain(address, on)
-		inFlight, found = inFlight+n, found || is
-	}
-	return inFlight, found
-}
-
-// Pause holds the requests of all hosts back that have a pool now.
-func (f *family) Pause(until time.Time) (inFlight int) {
-	for _, p := range f.All() {
-		inFlight += p.Pause(until)
-	}
-	return inFlight
-}
-
-// Resume ends the pause for all hosts.
-func (f *family) Resume() (was bool) {
-	for _, p := range f.All() {
-		was = p.Resume() || was
-	}
-	return was
 }

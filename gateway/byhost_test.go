@@ -312,7 +312,7 @@ func TestReloadWithOtherRules(t *testing.T) {
 	}
 	untilPool(t, g, "one member", func(p stats.Pool) bool { return len(p.Members) == 1 })
 	visitHost(t, g, gatewaytest.H2, "a.example").wants(t, 200, "a for")
-	visitHost(t, g, gatewaytest.H2, "b.test").wants(t, 503, "b.test")
+	visitHost(t, g, gatewaytest.H2, "b.test").wants(t, 503, "Service Unavailable")
 	refused := counted(g, "not_allowed")
 	h.announce("b.test", b, 1)
 	until(t, "a packet that is not allowed", func() bool { return counted(g, "not_allowed") > refused })

@@ -143,7 +143,7 @@ func (g *Gateway) compose(base *config.Config, old *generation) composed {
 		if f != nil && f != before[one.File] {
 			if err := g.try(base, f, old); err != nil {
 				c.faults[one.File] = err
-				f = before[one.File]
+				f = late(before[one.File])
 			}
 		}
 		if f != nil {
@@ -155,7 +155,7 @@ func (g *Gateway) compose(base *config.Config, old *generation) composed {
 		c.conf, wrong = base.Merge(c.fragments())
 		for _, w := range wrong {
 			c.faults[w.File] = errors.Join(c.faults[w.File], w)
-			if f := before[w.File]; f != nil && f != c.serving[w.File] { // it was no trouble to the others before
+			if f := late(before[w.File]); f != nil && f != c.serving[w.File] && !c.serving[w.File].Late {
 				c.serving[w.File] = f
 			} else {
 				delete(c.serving, w.File)
@@ -169,6 +169,17 @@ func (g *Gateway) compose(base *config.Config, old *generation) composed {
 		c.conf, _ = base.Merge(c.fragments())
 	}
 	return c
+}
+
+// late is f as one that goes on though its file has something else now: all that is
+// new comes before it.
+func late(f *config.Fragment) *config.Fragment {
+	if f == nil || f.Late {
+		return f
+	}
+	out := *f
+	out.Late = true
+	return &out
 }
 
 func (c *composed) fragments() []config.Fragment {

@@ -76,33 +76,58 @@ func (g *generation) describeMembers(pools []stats.Pool) {
 		if p == nil {
 			continue
 		}
-		describePool(out, p.Pool)
+		describePool(out, p.Pool, membersOf(out.Members))
 	}
 }
 
-// describeMembers is that of a generation for the pools of all hosts together.
+// describeMembers is that of a generation for the pools of all hosts together. An
+// instance that serves several of them is one member.
 func (f *family) describeMembers(out *stats.Pool) {
-	var all []stats.Member
-	counted := *out
+	counted := membersOf(out.Members)
+	at := make(map[string]int) // places in out.Members
+	out.Members = nil
 	for _, p := range f.All() {
-		one := counted
-		describePool(&one, p)
+		var one stats.Pool
+		describePool(&one, p, counted)
 		out.Queued += one.Queued
 		out.Overloaded = out.Overloaded || one.Overloaded
 		if one.PausedUntil.After(out.PausedUntil) {
 			out.PausedUntil = one.PausedUntil
 		}
-		all = append(all, one.Members...)
+		for _, m := range one.Members {
+			if i, is := at[m.Address]; is {
+				out.Members[i] = alsoIn(out.Members[i], m)
+				continue
+			}
+			at[m.Address] = len(out.Members)
+			out.Members = append(out.Members, m)
+		}
 	}
-	out.Members = all
 }
 
-// describePool adds to what was counted of a pool what it knows itself.
-func describePool(out *stats.Pool, p *upstream.Pool[*backend]) {
-	counted := make(map[string]stats.Member, len(out.Members))
-	for _, m := range out.Members {
-		counted[m.Address] = m
+// alsoIn is a member of several pools: what they have counted together, and how it
+// fares where it fares worse.
+func alsoIn(m, other stats.Member) stats.Member {
+	if m.State == stats.MemberUp || m.State == stats.MemberLeaving {
+		m, other = other, m
 	}
+	m.InFlight += other.InFlight
+	m.Aways += other.Aways
+	m.Ejections += other.Ejections
+	return m
+}
+
+func membersOf(members []stats.Member) map[string]stats.Member {
+	by := make(map[string]stats.Member, len(members))
+	for _, m := range members {
+		by[m.Address] = m
+	}
+	return by
+}
+
+// describePool adds to what was counted of the members of a pool what it knows
+// itself.
+func describePool(out *stats.Pool, p *upstream.Pool[*backend], counted map[string]stats.Member) {
 	s := p.Snapshot()
 	out.Queued, out.PausedUntil, out.Overloaded = int64(s.Queued), s.Paused, s.Overloaded
 	out.Members = describe(s.Members, counted)

@@ -48,6 +48,7 @@ func (s *supervisors) of(pool string, c config.Pool) *supervised {
 	one.conf.Store(&c)
 	setup := s.setup
 	setup.Pool, setup.Ready = pool, one.ready
+	setup.HTTP = func() bool { return one.conf.Load().SpeaksHTTP() }
 	counters := s.g.counters.Pool(pool)
 	setup.Load = func() worker.Load { return s.g.loadOf(pool, counters) }
 	if ended := s.g.commandEnded; ended != nil {

@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 		"gateway/h1", "gateway/h2", "gateway/h3", "gateway/notation", "gateway/proxyproto", "gateway/relay", "gateway/socket", "gateway/stats", "gateway/tracing", "gateway/wire",
 		"routing", "tls/certs", "upstream", "upstream/dns", "upstream/origin", "upstream/subscribe", "upstream/uwsgi", "upstream/worker",
 	},
-	"gateway/apps":      {"gateway/config", "upstream/worker/watch"},
+	"gateway/apps":      {"gateway/config", "upstream/worker/process"}, // users of files
 	"gateway/forwarded": {"gateway/wire"},
 	"gateway/h1":        {"gateway/socket", "gateway/wire"},
 	"gateway/h2":        {"gateway/goroutines", "gateway/socket", "gateway/wire"},

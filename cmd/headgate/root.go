@@ -214,18 +214,24 @@ func version() string {
 }
 
 func newSchema() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of headgate.yaml", Args: noArgs,
 		Long: `Print the JSON Schema of headgate.yaml, from which editors complete and check it:
 
   headgate schema > headgate.schema.json
   # and as the first line of headgate.yaml:
   # yaml-language-server: $schema=headgate.schema.json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(config.Schema())
-			return err
-		},
 	}
+	app := cmd.Flags().Bool("app", false, "of the file of one app, in the folder that apps names")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		text := config.Schema()
+		if *app {
+			text = config.AppSchema()
+		}
+		_, err := cmd.OutOrStdout().Write(text)
+		return err
+	}
+	return cmd
 }
 
 // configFlag adds -c to a command that reads the configuration.

@@ -38,8 +38,6 @@ func descriptionsByKey() map[string]string {
 	if err := json.Unmarshal(descriptions, &texts); err != nil {
 		panic("config: descriptions.json: " + err.Error())
 	}
-	texts["headgate/gateway/config.App.Workers"] = "The processes of the app. A relative chdir or ini is taken from the directory of this file, which is also the chdir of a command, of an ini file and of an app that is a file; an app that is a module has to say its chdir."
-	texts["headgate/gateway/config.App.Pool"] = "what else a pool may say, such as queue, vars and check"
 	return texts
 }
 

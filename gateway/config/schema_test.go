@@ -29,7 +29,9 @@ func TestDescriptions(t *testing.T) {
 		}
 	}
 	want := map[string]string{}
-	describe(reflect.TypeFor[config.Config](), r.CommentMap, want, map[reflect.Type]bool{})
+	seen := map[reflect.Type]bool{}
+	describe(reflect.TypeFor[config.Config](), r.CommentMap, want, seen)
+	describe(reflect.TypeFor[config.App](), r.CommentMap, want, seen)
 	data, err := json.MarshalIndent(want, "", "  ")
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,9 @@ type PoolCounters struct {
 	queued   atomic.Int64
 	wait     Histogram
 
-	mu      sync.Mutex                 // guards the field below
+	mu      sync.Mutex                 // guards the fields below
 	members map[string]*MemberCounters // by address
+	holds   map[string]int             // by address
 }
 
 // Requests returns how often a slot was asked for.
@@ -48,6 +49,10 @@ func (c *PoolCounters) Waited(d time.Duration) { c.wait.Observe(d) }
 func (c *PoolCounters) Member(address string) *MemberCounters {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.memberLocked(address)
+}
+
+func (c *PoolCounters) memberLocked(address string) *MemberCounters {
 	m := c.members[address]
 	if m == nil {
 		if c.members == nil {
@@ -59,11 +64,34 @@ func (c *PoolCounters) Member(address string) *MemberCounters {
 	return m
 }
 
+// Hold is Member where several count for the same one: the member is forgotten when
+// each of them has called release, of which only the first call counts.
+func (c *PoolCounters) Hold(address string) (m *MemberCounters, release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.holds == nil {
+		c.holds = make(map[string]int)
+	}
+	c.holds[address]++
+	return c.memberLocked(address), sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.holds[address]--; c.holds[address] == 0 {
+			delete(c.holds, address)
+			c.forgetLocked(address)
+		}
+	})
+}
+
 // Forget forgets the member at address, if there is one. Its failures stay in the
 // numbers of the pool.
 func (c *PoolCounters) Forget(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgetLocked(address)
+}
+
+func (c *PoolCounters) forgetLocked(address string) {
 	m := c.members[address]
 	if m == nil {
 		return

@@ -15,6 +15,9 @@ type Setup struct {
 	// does. It is asked again and again, until ctx ends at most.
 	Ready func(ctx context.Context, address string) error
 
+	// HTTP reports whether the pool speaks HTTP to its members; nil: uwsgi.
+	HTTP func() bool
+
 	// Load tells what the pool is doing; nil: nothing, ever. It must not block.
 	Load func() Load
 

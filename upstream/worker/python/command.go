@@ -126,7 +126,7 @@ func (p *planner) commandUWSGI(from int) {
 	if p.HTTP {
 		p.plan.Dialect = ""
 	}
-	args = append(args, "--die-on-term")
+	args = append(args, "--die-on-term", "--no-orphans") // see runUWSGI
 	if p.Fifo != "" && !hasFlag(own, "--master-fifo") {
 		p.plan.Fifo = p.Fifo
 		args = append(args, "--master-fifo", p.Fifo)

@@ -162,7 +162,8 @@ func (p *planner) runIni(path string, args []string, known map[string]string) {
 			p.chose("master-fifo of the file is the second one: uWSGI listens to the first, which is the gateway's")
 		}
 	}
-	args = append(args, "--ini", p.Ini, "--socket", p.uwsgiSocket(), "--master", "--die-on-term", "--need-app", "--no-orphans")
+	args = append(args, "--ini", p.Ini, "--socket", p.uwsgiSocket(), "--master", "--die-on-term", "--need-app", "--no-orphans",
+		"--reuse-port") // of what the file listens on itself: new workers start while the old ones still have it
 	if size, _ := strconv.Atoi(known["buffer-size"]); size < 65535 {
 		args = append(args, "--buffer-size", "65535")
 	}
