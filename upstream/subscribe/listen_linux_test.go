@@ -122,7 +122,7 @@ func TestAcknowledgements(t *testing.T) {
 	if err := syscall.Mkfifo(path("fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := deaf(t, subscribe.Options{Allow: []subscribe.Rule{{}}}, subscribe.Setup{})
+	s := deaf(t, subscribe.Options{Allow: []subscribe.Rule{{Addresses: []string{"192.0.2.0/24", "127.0.0.0/8"}}}}, subscribe.Setup{})
 	alice := subscribe.FromUser(1000, 1)
 	n := 0
 	from := func(who subscribe.Sender, notify string) {
@@ -146,6 +146,9 @@ func TestAcknowledgements(t *testing.T) {
 	s.Handle(announce("a.example", fmt.Sprintf("192.0.2.7:%d", last), "notify", path("other")), alice)
 	from(local, "/proc/self/cwd/../../.."+path("none"))
 	s.Handle(announce("Mine.example:80", ":9", "notify", path("mine")), local)
+	if c := s.Snapshot().Counters; c.NotAllowed+c.Malformed != 0 {
+		t.Errorf("got %+v, want that all were taken", c)
+	}
 	buf := make([]byte, 1000)
 	if k, err := mine.Read(buf); err != nil || string(buf[:k]) != "[subscription ack] Mine.example:80 => new node: :9" {
 		t.Errorf("got %q, %v", buf[:k], err)

@@ -123,6 +123,28 @@ func TestSocketFiles(t *testing.T) {
 	}
 }
 
+// TestReplacedSocketFile: a file that has become another one is not ours to remove.
+func TestReplacedSocketFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "s.sock")
+	l, err := subscribe.New(subscribe.Setup{}).Open(subscribe.Options{Listen: []string{"unix:" + path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".old"); err != nil { // so that its number is not used again
+		t.Fatal(err)
+	}
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	l.Close()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket of somebody else is removed: %v", err)
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")

@@ -59,8 +59,8 @@ func TestExpiry(t *testing.T) {
 		o := subscribe.Options{Expire: 20 * time.Second, Allow: []subscribe.Rule{{Modifiers: []int{0, 5}}}}
 		s := deaf(t, o, subscribe.Setup{})
 		w := hear(t, s)
+		s.Handle(announce("a.example", ":2"), local) // the oldest is the one that stays
 		s.Handle(announce("a.example", ":1"), local)
-		s.Handle(announce("a.example", ":2"), local)
 		time.Sleep(15 * time.Second)
 		s.Handle(announce("a.example", ":2", "weight", "3", "load", "9", "modifier1", "5"), local)
 		time.Sleep(6 * time.Second)
