@@ -64,7 +64,7 @@ need_go() {
 need_python() {
   [ -x "$PYTHON" ] && return
   hint "apt-get install python3"
-  die "no $PYTHON: Debian's uWSGI runs apps with the system's python3"
+  die "no $PYTHON, which runs the apps"
 }
 
 # build_headgate builds the static binary into dist/ of the checkout.

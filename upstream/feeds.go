@@ -63,7 +63,7 @@ func (s *feeds) run(ctx context.Context, key string, f *feed) {
 	}
 	for {
 		err := f.source.Run(ctx, set)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || err == nil { // without an error it has nothing more to say
 			return
 		}
 		s.log.Error("source of members ended: it is started again", "source", key, "err", err)

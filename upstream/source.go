@@ -23,7 +23,9 @@ func (a *Member) alike(b *Member) bool {
 
 // A Source says who serves. It calls set with the complete list of a pool when
 // it first knows it and whenever it changes, and returns when ctx ends. On its
-// own failure it keeps its last word; an empty list means "really nobody".
+// own failure it keeps its last word; an empty list means "really nobody". One that
+// returns an error before its time is run again after a while; one that returns nil
+// has nothing more to say.
 type Source interface {
 	Run(ctx context.Context, set SetFunc) error
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -169,8 +170,38 @@ func (s *server) run(ctx context.Context) error {
 			}
 		})
 	}
+	if s.commandEnded != nil {
+		wg.Go(func() { s.leave(ctx, background) })
+	}
 	return causeOf(ctx, s.gw.Run(ctx))
 }
+
+// leave ends what waits for a command that has ended by itself: no other one comes.
+// Answers that are on their way have a moment.
+func (s *server) leave(ctx, background context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-background.Done():
+		return
+	}
+	if !errors.As(context.Cause(ctx), new(exitError)) {
+		return
+	}
+	if _, err := s.gw.PausePool(s.passOn, gateway.PauseMost); err != nil { // a pause ends with the drain
+		s.log.Debug("requests that wait are not answered yet", "err", err)
+	}
+	moment := time.NewTimer(leaveTime)
+	defer moment.Stop()
+	select {
+	case <-moment.C:
+		s.gw.Stop()
+	case <-background.Done():
+	}
+}
+
+// leaveTime is how long answers may take to reach their clients when the command that
+// made them is gone.
+const leaveTime = 5 * time.Second
 
 // causeOf is why a gateway has ended: with an exit code that was decided on, with what
 // it says itself, or because of something beside it.

@@ -29,17 +29,19 @@ type upLogOptions struct {
 	whole bool
 }
 
-// screen is where lines for people go; a nil one is none.
+// screen is where lines for people go; a nil one is none. What is said again, as of an
+// app that is tried again and again, is said once until the app serves or has changed.
 type screen struct {
-	mu sync.Mutex // guards w
-	w  io.Writer
+	mu   sync.Mutex // guards the fields below
+	w    io.Writer
+	said map[string]string // the last text of each message that is no line of the app
 }
 
 // newUpLog returns the log of headgate up: h, or lines for people on w.
 func newUpLog(h slog.Handler, o upLogOptions, w io.Writer) *slog.Logger {
 	l := upLog{Handler: h, whole: o.whole, debug: h.Enabled(context.Background(), slog.LevelDebug)}
 	if o.terminal && !l.debug {
-		l.screen = &screen{w: w}
+		l.screen = &screen{w: w, said: map[string]string{}}
 	}
 	return slog.New(l)
 }
@@ -49,8 +51,12 @@ func (l upLog) Enabled(ctx context.Context, level slog.Level) bool {
 	return l.whole || l.Handler.Enabled(ctx, level)
 }
 
-// workerLine is the message of a line that workers have written.
-const workerLine = "worker"
+// Messages of package worker.
+const (
+	workerLine     = "worker" // with a line that they have written
+	readyMessage   = "workers are ready"
+	changedMessage = "files have changed"
+)
 
 // Handle implements slog.Handler.
 func (l upLog) Handle(ctx context.Context, r slog.Record) error {
@@ -63,7 +69,7 @@ func (l upLog) Handle(ctx context.Context, r slog.Record) error {
 	if l.screen == nil {
 		return l.Handler.Handle(ctx, r)
 	}
-	return l.screen.write(inWords(r))
+	return l.screen.write(r.Message, inWords(r))
 }
 
 // WithAttrs implements slog.Handler.
@@ -78,12 +84,19 @@ func (l upLog) WithGroup(name string) slog.Handler {
 	return l
 }
 
-func (t *screen) write(text string) error {
-	if text == "" {
-		return nil
-	}
+func (t *screen) write(message, text string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	switch message {
+	case workerLine:
+	case readyMessage, changedMessage:
+		clear(t.said)
+	default:
+		if t.said[message] == text {
+			return nil
+		}
+		t.said[message] = text
+	}
 	_, err := io.WriteString(t.w, text)
 	return err
 }
@@ -101,7 +114,7 @@ func inWords(r slog.Record) string {
 			cause = v.String()
 		case "tail", "files":
 			more, _ = v.Any().([]string)
-		case "pool", "generation", "pid":
+		case "pool", "generation", "pid", "request", "again", "old":
 		case "cure":
 			cure = v.String()
 		default:
@@ -112,7 +125,7 @@ func inWords(r slog.Record) string {
 	switch {
 	case r.Message == workerLine:
 		return line + "\n"
-	case r.Message == "files have changed":
+	case r.Message == changedMessage:
 		return "headgate: " + changed(more) + ": new workers start\n"
 	case r.Level < slog.LevelWarn:
 		return ""

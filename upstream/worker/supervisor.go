@@ -47,7 +47,7 @@ func New(s Setup) *Supervisor {
 	return &Supervisor{
 		setup: s, log: s.Log.With("pool", s.Pool), world: machine(s.Shared),
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
-		view: view{state: StateStopped},
+		view: view{state: StateStarting},
 	}
 }
 
