@@ -147,6 +147,7 @@ func (s *server) run(ctx context.Context) error {
 		s.tracer.Shutdown(context.Background())
 	}()
 	wg.Go(func() { tune(background, s.log) })
+	wg.Go(func() { watchMemory(background, s.log) })
 	wg.Go(func() {
 		if err := s.access.Run(background); err != nil {
 			s.log.Error("access log", "err", err)
