@@ -11,9 +11,9 @@ import (
 // killsEvery is how often it is looked whether the kernel has killed a process.
 const killsEvery = 2 * time.Second
 
-// memory is what is known of the memory that a process and those that it has started
+// killer is what is known of the memory that a process and those that it has started
 // may use.
-type memory interface {
+type killer interface {
 	Kills() uint64
 	Limit() int64
 }
@@ -30,7 +30,7 @@ func watchMemory(ctx context.Context, log *slog.Logger) {
 	tellKills(ctx, m, log)
 }
 
-func tellKills(ctx context.Context, m memory, log *slog.Logger) {
+func tellKills(ctx context.Context, m killer, log *slog.Logger) {
 	tick := time.NewTicker(killsEvery)
 	defer tick.Stop()
 	for before := m.Kills(); ; {
