@@ -1,10 +1,13 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"sync"
 	"time"
+
+	"headgate/upstream/worker/python"
 )
 
 // flood bounds the lines that a pool's workers write into the log. The zero value
@@ -70,7 +73,7 @@ func (s *Supervisor) writer(g *generation, pids <-chan int) *writer {
 // line is called for each line, not twice at once.
 func (w *writer) line(stderr bool, line []byte) {
 	level := slog.LevelInfo
-	if !w.g.serving.Load() {
+	if !w.g.serving.Load() || w.g.plan.Server == python.UWSGI && isRoutine(line) {
 		level = slog.LevelDebug // if it does not come to serve, the error has it
 	}
 	ctx := context.Background()
@@ -95,4 +98,19 @@ func (w *writer) line(stderr bool, line []byte) {
 		}
 	}
 	w.s.log.LogAttrs(ctx, level, "worker", attrs...)
+}
+
+// isRoutine reports whether a line is one of those in which uWSGI tells of each start
+// and each stop that went well, and of the ping by which we ask whether it serves.
+func isRoutine(line []byte) bool {
+	for _, part := range []string{
+		"WSGI app ", "Gracefully killing worker ", "goodbye to uWSGI.", "spawned uWSGI ", "mapped ",
+		"-- unavailable modifier requested: 100 --",
+	} {
+		if bytes.HasPrefix(line, []byte(part)) {
+			return true
+		}
+	}
+	return bytes.HasPrefix(line, []byte("worker ")) && bytes.Contains(line, []byte(" buried after ")) ||
+		bytes.HasSuffix(line, []byte(" - graceful shutdown triggered..."))
 }

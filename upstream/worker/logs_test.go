@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headgate/upstream/worker"
+	"headgate/upstream/worker/python"
 )
 
 func TestLines(t *testing.T) {
@@ -36,6 +37,29 @@ func TestLines(t *testing.T) {
 			if !strings.Contains(st.log.String(), want) {
 				t.Errorf("no %s in\n%s", want, st.log)
 			}
+		}
+		st.end()
+	})
+}
+
+// TestRoutineOfUWSGI: what uWSGI says of each start and stop is for those who look for
+// it; what it says of a worker that has died is for everybody.
+func TestRoutineOfUWSGI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStand(t)
+		st.m.plan.Server = python.UWSGI
+		st.run(shop)
+		p := st.m.last()
+		for _, line := range []string{
+			"WSGI app 0 (mountpoint='') ready in 2 seconds on interpreter 0x7f (default app)", "-- unavailable modifier requested: 100 --",
+			"Mon Nov 23 21:16:19 2026 - graceful shutdown triggered...", "Gracefully killing worker 4 (pid: 1)...", "worker 1 buried after 1 seconds", "goodbye to uWSGI.",
+		} {
+			p.spec.Line(true, []byte(line))
+		}
+		p.spec.Line(true, []byte("DAMN ! worker 1 (pid: 9) died, killed by signal 9 :( trying respawn ..."))
+		log := st.log.String()
+		if n, m := strings.Count(log, "level=DEBUG msg=worker "), strings.Count(log, "level=INFO msg=worker "); n != 6 || m != 1 {
+			t.Errorf("%d lines at debug and %d at info, want 6 and 1:\n%s", n, m, log)
 		}
 		st.end()
 	})
