@@ -7,6 +7,11 @@
 #
 # /var/lib/headgate holds certificates and ACME accounts: give it a named volume, or
 # each new container orders anew. A directory of the host must belong to 65532.
+#
+# There is no Python in it. An image with an app takes the binary from here:
+#
+#   COPY --from=headgate /headgate /usr/local/bin/headgate
+#   ENTRYPOINT ["headgate", "up", "--no-watch", "shop.wsgi:application"]
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

@@ -106,15 +106,32 @@ type passByHost struct {
 func (a *passByHost) serve(x *exchange) {
 	to := a.to(x.name)
 	if to == nil {
-		x.fail(&failure{
-			status: http.StatusNotFound, kind: "no_site",
-			cause: fmt.Sprintf("no app has announced the host %q", x.name),
-			cure:  "start one that does: uwsgi --subscribe2 server=ADDRESS,key=" + x.name,
-		})
+		x.fail(a.nobody(x))
 		return
 	}
 	to.serve(x)
 }
+
+// nobody is why a request has no app.
+func (a *passByHost) nobody(x *exchange) *failure {
+	f := &failure{
+		status: http.StatusNotFound, kind: "no_site",
+		cause: fmt.Sprintf("no app has announced the host %q", x.name),
+		cure:  "start one that does: uwsgi --subscribe2 server=ADDRESS,key=" + x.name,
+	}
+	if x.gen.early() {
+		f.status, f.kind, f.retryAfter = http.StatusServiceUnavailable, "no_member", 1
+		f.cause = fmt.Sprintf("the gateway has just started, and no app has announced the host %q yet", x.name)
+	}
+	return f
+}
+
+// early reports whether instances that run have yet to announce themselves to a
+// gateway that has just started.
+func (g *generation) early() bool { return g.number == 1 && time.Since(g.at) < firstRound }
+
+// firstRound is how long that takes: uWSGI's subscribe-freq is 10 s.
+const firstRound = 12 * time.Second
 
 // to returns what passes to the app of a host, nil if there is none.
 func (a *passByHost) to(host string) *passTo {
@@ -160,8 +177,23 @@ func (g *generation) announced(_ context.Context, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no app has announced %s", name)
+	return unannounced{name, g.early()}
 }
+
+// unannounced is the error of a name that no app serves.
+type unannounced struct {
+	name  string
+	early bool
+}
+
+// Error implements error.
+func (u unannounced) Error() string { return "no app has announced " + u.name }
+
+// Fleeting says that one may do so in the next moment.
+func (unannounced) Fleeting() bool { return true }
+
+// Unanswered says that it is too early for a no: what is there already may be shown.
+func (u unannounced) Unanswered() bool { return u.early }
 
 // probe asks a member that has announced itself whether it serves. Whoever takes a
 // connection and answers, even with nothing, does: uWSGI need not have its ping.

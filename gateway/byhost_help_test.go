@@ -132,7 +132,7 @@ func (v visitor) wants(t *testing.T, code int, body string) {
 	}
 }
 
-// untilReady waits until so many members that were announced are ready.
+// untilReady waits until so many announced members are ready, and the pool knows it.
 func untilReady(t *testing.T, g *gatewaytest.Gateway, n int) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d members that are ready", n), func() bool {
@@ -142,7 +142,7 @@ func untilReady(t *testing.T, g *gatewaytest.Gateway, n int) {
 				ready++
 			}
 		}
-		return ready == n && len(poolOf(g).Members) >= min(n, 1)
+		return ready == n && g.MembersByHost("app") == n
 	})
 }
 

@@ -34,11 +34,17 @@ func TestAnnouncedHosts(t *testing.T) {
 			} {
 				visitHost(t, g, p, host).wants(t, 200, want)
 			}
+		})
+	}
+	early := visitHost(t, g, gatewaytest.H2, "two.example")
+	if got := early.get(); got.Code != 503 || got.Header.Get("Retry-After") == "" || !strings.Contains(got.Body, "just started") {
+		t.Errorf("before all can have announced themselves: got %d %q", got.Code, got.Body)
+	}
+	until(t, "a no", func() bool { return early.get().Code == 404 })
+	for _, p := range gatewaytest.Protocols() {
+		t.Run(p.String(), func(t *testing.T) {
 			for _, host := range []string{"two.example", "a.one.example", "example", "wildx.example"} {
-				v := visitHost(t, g, p, host)
-				r := v.Request("GET", "/", nil)
-				r.Host = host
-				got := v.Do(r)
+				got := visitHost(t, g, p, host).get()
 				if got.Code != 404 || !strings.Contains(got.Body, fmt.Sprintf("no app has announced the host %q", host)) || !strings.Contains(got.Body, "key="+host) {
 					t.Errorf("%s: got %d %q", host, got.Code, got.Body)
 				}
@@ -72,7 +78,7 @@ func TestAnnouncedSite(t *testing.T) {
 		visitHost(t, g, p, "www.shop.example").wants(t, 200, "shop for www.shop.example")
 		visitHost(t, g, p, "eu.shop.test").wants(t, 200, "sub for eu.shop.test")
 		visitHost(t, g, p, "us.shop.test").wants(t, 200, "shop for us.shop.test")
-		visitHost(t, g, p, "other.example").wants(t, 404, "no app has announced")
+		visitHost(t, g, p, "other.example").wants(t, 503, "no app has announced")
 		c := visitHost(t, g, p, "shop.example")
 		for path, want := range map[string]string{"/respond": "said", "/here.txt": "a file", "/none.txt": "shop"} {
 			r := c.Request("GET", path, nil)

@@ -27,3 +27,6 @@ func (panicking) Range(func(name, value string) bool) { panic("oops") }
 func (g *Gateway) Connection(client netip.AddrPort) wire.Handler {
 	return g.doors[0].newConnection(client, netip.AddrPort{}, nil)
 }
+
+// FindRequestID finds the id of a request in a line of an app.
+func FindRequestID(line []byte) string { return findRequestID(line) }

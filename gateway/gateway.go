@@ -146,7 +146,7 @@ func New(s Setup) *Gateway {
 	g.commandEnded = s.CommandEnded
 	g.providing = providing{from: s.Provider, heard: make(chan struct{}, 1), first: make(chan struct{})}
 	g.subscribed = subscribe.New(subscribe.Setup{Log: s.Log, Probe: probe})
-	g.supervisors = supervisors{g: g, setup: worker.Setup{Dir: cmp.Or(s.Runtime, runtimeDir()), Log: s.Log, RequestID: findRequestID, Shared: worker.NewShared()}}
+	g.supervisors = supervisors{g: g, setup: worker.Setup{Dir: cmp.Or(s.Runtime, runtimeDir()), Log: s.Log, RequestID: findRequestID, AtOnce: g.stop, Shared: worker.NewShared()}}
 	g.tlsConfig = g.certs.TLSConfig()
 	g.state.Store(stats.StateStarting)
 	return g
@@ -155,7 +155,7 @@ func New(s Setup) *Gateway {
 // Ready is closed when all listeners accept.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
-// Stop ends Run at once, cutting requests that run.
+// Stop ends Run at once, cutting requests that run, and killing workers.
 func (g *Gateway) Stop() { g.stopOnce.Do(func() { close(g.stop) }) }
 
 // Run reads the configuration, binds every address and serves until ctx ends.

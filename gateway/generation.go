@@ -135,7 +135,8 @@ func (g *generation) buildPools(of *Gateway) error {
 		}
 		if c.Workers != nil {
 			spec := specs[name]
-			spec.Sources = map[string]upstream.Source{"workers": of.supervisors.of(name, c)}
+			key, workers := of.supervisors.of(name, c)
+			spec.Sources = map[string]upstream.Source{key.source(): workers}
 			specs[name] = spec
 		}
 	}

@@ -49,6 +49,7 @@ func (g *Gateway) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer g.supervisors.discard() // of what is built and comes to nothing
 	old := g.current.Load()
 	whole := g.compose(c, old)
 	c = whole.conf
@@ -182,7 +183,7 @@ func (g *Gateway) swap(gen, old *generation, opened sockets) {
 	if gen.httpsPort == "0" { // any free one: now it is known which
 		gen.httpsPort = portOf(gen.conf.Listen.HTTPS[0], g.doors, opened.doors)
 	}
-	g.supervisors.apply(gen.conf)
+	g.supervisors.apply(gen)
 	gen.change.Apply()
 	g.current.Store(gen)
 	want := wanted(gen.conf)

@@ -47,14 +47,16 @@ func validRequestID(s string) bool {
 // follows request_id, request-id or its like, or a word that has the form of an id
 // that was made here. "" is none.
 func findRequestID(line []byte) string {
-	for rest := line; ; {
-		i := bytes.Index(rest, []byte("equest"))
-		if i < 0 {
-			break
-		}
-		rest = rest[i+len("equest"):]
-		if id := idAfterName(rest); id != "" {
-			return id
+	for _, name := range []string{"equest", "EQUEST"} {
+		for rest := line; ; {
+			i := bytes.Index(rest, []byte(name))
+			if i < 0 {
+				break
+			}
+			rest = rest[i+len(name):]
+			if id := idAfterName(rest); id != "" {
+				return id
+			}
 		}
 	}
 	for word := range bytes.FieldsFuncSeq(line, func(r rune) bool { return !isHexDigit(r) && !isWordRune(r) }) {
@@ -69,14 +71,15 @@ func findRequestID(line []byte) string {
 const madeIDBytes = 32
 
 // idAfterName reads the rest of a name, what stands between it and its value, and the
-// value: _id=8f3c, -Id: 8f3c, _id": "8f3c".
+// value: _id=8f3c, -Id: 8f3c, _id": "8f3c". A word after blanks alone is one of a
+// sentence: the request id is missing.
 func idAfterName(b []byte) string {
 	b = bytes.TrimLeft(b, "_- ")
 	if len(b) < 2 || b[0]|0x20 != 'i' || b[1]|0x20 != 'd' {
 		return ""
 	}
 	value := bytes.TrimLeft(b[2:], `"' :=[(`)
-	if len(value) == len(b)-2 {
+	if between := b[2 : len(b)-len(value)]; len(bytes.TrimLeft(between, " ")) == 0 {
 		return ""
 	}
 	end := bytes.IndexFunc(value, func(r rune) bool { return !isHexDigit(r) && !isWordRune(r) && r != '-' && r != '.' })

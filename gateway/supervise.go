@@ -28,82 +28,139 @@ type supervisors struct {
 	g     *Gateway
 
 	mu  sync.Mutex // guards the field below
-	all map[string]*supervised
+	all map[workersKey]*supervised
+}
+
+// workersKey is what workers cannot be another of: a pool that speaks otherwise gets
+// others, even if nothing else of them has changed.
+type workersKey struct {
+	pool string
+	http bool // what they speak
+}
+
+// source is the key of the workers among the sources of their pool.
+func (k workersKey) source() string {
+	if k.http {
+		return "workers of http"
+	}
+	return "workers"
 }
 
 // supervised is the workers of a pool.
 type supervised struct {
 	*worker.Supervisor
-	conf atomic.Pointer[config.Pool] // of the generation that serves
+	conf    atomic.Pointer[config.Pool]             // of the generation that serves
+	serves  atomic.Pointer[upstream.Pool[*backend]] // nil: none yet, the generation that has them has yet to be applied
+	host    atomic.Pointer[string]                  // of its active check
+	counted *stats.PoolCounters
 }
 
 // of returns the workers of a pool, which begin when they are used.
-func (s *supervisors) of(pool string, c config.Pool) *supervised {
+func (s *supervisors) of(pool string, c config.Pool) (key workersKey, one *supervised) {
+	key = workersKey{pool, c.SpeaksHTTP()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if one := s.all[pool]; one != nil {
-		return one
+	if one := s.all[key]; one != nil {
+		return key, one
 	}
-	one := new(supervised)
+	one = &supervised{counted: s.g.counters.Pool(pool)}
 	one.conf.Store(&c)
 	setup := s.setup
-	setup.Pool, setup.Ready = pool, one.ready
-	setup.HTTP = func() bool { return one.conf.Load().SpeaksHTTP() }
-	counters := s.g.counters.Pool(pool)
-	setup.Load = func() worker.Load { return s.g.loadOf(pool, counters) }
+	setup.Pool, setup.Ready, setup.Load, setup.Drained, setup.Fit = pool, one.ready, one.load, one.drained, one.fit
+	setup.HTTP = func() bool { return key.http }
 	if ended := s.g.commandEnded; ended != nil {
 		setup.Ended = func(code int) bool { return ended(pool, code) }
 	}
 	one.Supervisor = worker.New(setup)
 	if s.all == nil {
-		s.all = make(map[string]*supervised)
+		s.all = make(map[workersKey]*supervised)
 	}
-	s.all[pool] = one
-	return one
+	s.all[key] = one
+	return key, one
 }
 
-// apply makes the workers be as c wants them. Those of pools that c does not have end
-// with their pools.
-func (s *supervisors) apply(c *config.Config) {
-	for name, p := range c.Pools {
-		if p.Workers != nil {
-			one := s.of(name, p)
-			one.conf.Store(&p)
-			one.Configure(*p.Workers)
+// apply makes the workers be as gen wants them. Those of pools that it does not have
+// end with their pools.
+func (s *supervisors) apply(gen *generation) {
+	wanted := make(map[workersKey]bool)
+	for name, c := range gen.conf.Pools {
+		if c.Workers != nil {
+			key, one := s.of(name, c)
+			wanted[key] = true
+			host := cmp.Or(c.Upstream.Check.Host, gen.hostOf(name), localhost)
+			one.conf.Store(&c)
+			one.host.Store(&host)
+			one.serves.Store(gen.pools[name].Pool)
+			one.Configure(*c.Workers)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.all, func(name string, _ *supervised) bool { return c.Pools[name].Workers == nil })
+	maps.DeleteFunc(s.all, func(key workersKey, _ *supervised) bool { return !wanted[key] })
+}
+
+// discard forgets the workers of generations that were not applied.
+func (s *supervisors) discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.all, func(_ workersKey, one *supervised) bool { return one.serves.Load() == nil })
 }
 
 // get returns the workers of a pool, or nil.
 func (s *supervisors) get(pool string) *supervised {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.all[pool]
+	for _, http := range []bool{false, true} {
+		if one := s.all[workersKey{pool, http}]; one != nil && one.serves.Load() != nil {
+			return one
+		}
+	}
+	return nil
 }
 
 // names are the pools that have workers, sorted.
-func (s *supervisors) names() []string {
+func (s *supervisors) names() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.all))
+	for key, one := range s.all {
+		if one.serves.Load() != nil {
+			names = append(names, key.pool)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-// loadOf tells how busy a pool is.
-func (g *Gateway) loadOf(name string, counters *stats.PoolCounters) worker.Load {
-	l := worker.Load{Requests: counters.Requests()}
-	p := g.pools.Get(name)
+// load tells how busy the pool is.
+func (s *supervised) load() worker.Load {
+	l := worker.Load{Requests: s.counted.Requests()}
+	p := s.serves.Load()
 	if p == nil {
 		return l
 	}
-	s := p.Snapshot()
-	l.Queued = s.Queued
-	for _, m := range s.Members {
+	now := p.Snapshot()
+	l.Queued = now.Queued
+	for _, m := range now.Members {
 		l.InFlight += m.InFlight
 	}
 	return l
+}
+
+// drained reports whether the member at an address has no request left, and will get
+// none. A pool that is not in the configuration any more keeps its members for those
+// who wait.
+func (s *supervised) drained(address string) bool {
+	p := s.serves.Load()
+	if p == nil {
+		return true
+	}
+	now := p.Snapshot()
+	for _, m := range now.Members {
+		if m.Address == address && (m.InFlight > 0 || m.State != upstream.StateLeaving && now.Queued > 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // ready asks a worker that has just been started whether it serves: uWSGI's ping,
@@ -127,6 +184,27 @@ func (s *supervised) ready(ctx context.Context, address string) error {
 	return err
 }
 
+// fit asks a worker that is to replace another what the active check of the pool asks.
+func (s *supervised) fit(ctx context.Context, address string) error {
+	c, host := *s.conf.Load(), s.host.Load()
+	o := c.Upstream.Check
+	if !o.Enabled() || host == nil {
+		return nil
+	}
+	o.Host = *host
+	b, err := dial(upstream.Member{Address: address}, c, new(stats.PoolCounters))
+	if err != nil {
+		return err
+	}
+	defer b.closeIdle()
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	return b.check(ctx, o)
+}
+
 // ReloadWorkers replaces the workers of a pool, or of all pools for "", by new ones,
 // without losing a request. It returns when the new ones serve and the old ones have
 // ended; when new ones do not start, the old ones go on, and the error says why. An
@@ -142,6 +220,9 @@ func (g *Gateway) ReloadWorkers(ctx context.Context, pool string) error {
 	for i, name := range names {
 		s, err := g.workersOf(name)
 		if err != nil {
+			if pool == "" { // it has gone since
+				continue
+			}
 			return err
 		}
 		wg.Go(func() {
@@ -216,5 +297,9 @@ func fromTrouble(f *failure, t *worker.TroubleError) {
 // runtimeDir is where the sockets of workers are when nobody says it: beside the admin
 // socket. Gateways may share it.
 func runtimeDir() string {
-	return filepath.Join(filepath.Dir(config.DefaultSocket()), "workers")
+	dir := filepath.Dir(config.DefaultSocket())
+	if !strings.HasPrefix(filepath.Base(dir), "headgate") { // $XDG_RUNTIME_DIR is everybody's
+		dir = filepath.Join(dir, "headgate")
+	}
+	return filepath.Join(dir, "workers")
 }

@@ -32,6 +32,8 @@ type Family[T any] struct {
 	lingering []*child[T] // without members; who lost them first is the first
 	outdated  time.Time   // when the words of sources that are not asked any more are forgotten; zero: there are none
 	refused   time.Time   // when it was last logged that there are too many keys
+	paused    time.Time   // until then, by the operator
+	drained   map[string]bool
 }
 
 // child is the pool of one key.
@@ -146,6 +148,7 @@ func (f *Family[T]) makeNaming(key string) *child[T] {
 	p := newPool[T](f.name+"/"+key, f.pools.log, f.sources)
 	p.resume = func() { f.pools.resume(p) }
 	(&plan[T]{pool: p, spec: childSpec(f.each, key)}).apply()
+	f.obeyNaming(p)
 	return &child[T]{key: key, pool: p}
 }
 

@@ -29,7 +29,7 @@ func printWorkers(out io.Writer, pools []stats.Pool) error {
 			notes.WriteByte('\n')
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\n", p.Name, x.State, orDash(x.Server), processes(*x), x.Restarts,
-			memory(*x), x.Requests, since(x.Since), orDash(about(*x)))
+			memoryOf(*x), x.Requests, since(x.Since), orDash(about(*x)))
 		notes.WriteString(workersNote(p.Name, *x))
 	}
 	if err := w.Flush(); err != nil || notes.Len() < 2 {
@@ -50,7 +50,7 @@ func processes(w stats.Workers) string {
 	return strconv.Itoa(w.Processes)
 }
 
-func memory(w stats.Workers) string {
+func memoryOf(w stats.Workers) string {
 	if len(w.List) == 0 {
 		return "-"
 	}

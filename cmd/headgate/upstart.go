@@ -91,6 +91,9 @@ func (u *up) load() (*config.Config, error) {
 // findTime is how long an app may take to be imported. It is what its workers have.
 const findTime = 60 * time.Second
 
+// slowImport is when people are told that they wait for the app.
+const slowImport = 3 * time.Second
+
 // find looks for the app and for what the gateway can serve of it, and says what was
 // found if aloud. An app that cannot be imported is an error only when nobody waits
 // for it to be mended.
@@ -104,6 +107,12 @@ func (u *up) find(ctx context.Context, aloud bool) error {
 	request, err := u.flags.request(o)
 	if err != nil {
 		return err
+	}
+	if aloud {
+		slow := time.AfterFunc(slowImport, func() {
+			u.say("the app is still being imported; one that calls app.run() does that below if __name__ == \"__main__\"")
+		})
+		defer slow.Stop()
 	}
 	plan, err := python.NewPlan(ctx, request)
 	if err != nil && (!u.flags.watch() || !importFailed(err)) {

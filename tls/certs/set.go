@@ -21,7 +21,9 @@ type Plan struct {
 
 	// Ask is asked for permission before a certificate is obtained for a name
 	// that no site lists, if Options.OnDemand is on: nil is yes, an error is no.
-	// It returns when its context ends.
+	// It returns when its context ends. A no is remembered for minutes; one with
+	// the method Unanswered() bool that returns true, which is only the lack of an
+	// answer, for seconds; and one with Fleeting() bool not at all.
 	Ask func(ctx context.Context, name string) error
 }
 

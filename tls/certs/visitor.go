@@ -238,11 +238,13 @@ func (s *Store) askFor(ctx context.Context, v *view, name string, w *want) bool 
 	}
 	if err != nil {
 		s.counts.denied.Add(1)
-		life := deniedLife
-		if unanswered(err) {
-			life = silentLife
+		switch {
+		case fleeting(err):
+		case unanswered(err):
+			s.visitors.deny(name, silentLife)
+		default:
+			s.visitors.deny(name, deniedLife)
 		}
-		s.visitors.deny(name, life)
 		s.log.Debug("no certificate for a name that is not allowed", "host", name, "err", err)
 		return false
 	}
@@ -282,6 +284,13 @@ func (s *Store) mayOrder(set *Set, name string) bool {
 func unanswered(err error) bool {
 	var u interface{ Unanswered() bool }
 	return errors.As(err, &u) && u.Unanswered() || errors.Is(err, context.DeadlineExceeded)
+}
+
+// fleeting reports whether err is a no that may be a yes in the next moment, and that
+// costs nothing to be asked for again: it is not remembered.
+func fleeting(err error) bool {
+	var f interface{ Fleeting() bool }
+	return errors.As(err, &f) && f.Fleeting()
 }
 
 // kept reports whether the storage has the certificates of name, so that it needs

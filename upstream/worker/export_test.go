@@ -57,3 +57,15 @@ var (
 
 // SampleEvery is how often the load is looked at.
 const SampleEvery = sampleEvery
+
+// WriteScript makes the place of a generation, lets in change what is in its directory,
+// and makes a script there.
+func WriteScript(dir string, in func(place string), text []byte) (*os.File, error) {
+	p, err := newPlace(dir, "shop", 1)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	in(p.dir)
+	return p.script(text)
+}

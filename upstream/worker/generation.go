@@ -18,6 +18,8 @@ type generation struct {
 	options Options
 	count   int // processes to begin with
 
+	replaces bool // others, which serve while it is started
+
 	place *place // nil: not made yet
 	user  *process.User
 	plan  *python.Plan // nil: to be made

@@ -83,8 +83,28 @@ func ownDir(dir string) error {
 		return fmt.Errorf("%s is not a directory: remove it", dir)
 	case ok && int(owner.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to the user %d, who could put sockets of his own there: remove it, or name another directory", dir, owner.Uid)
-	case is.Mode().Perm()&0o066 != 0:
+	}
+	if err := notOthers(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if is.Mode().Perm()&0o066 != 0 {
 		return os.Chmod(dir, is.Mode().Perm()&^0o066)
+	}
+	return nil
+}
+
+// notOthers returns why somebody else could rename what is in a directory.
+func notOthers(dir string) error {
+	is, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	owner, ok := is.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && owner.Uid != 0 && int(owner.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to the user %d, who could put sockets of his own there: remove it, or name another directory", dir, owner.Uid)
+	case is.Mode().Perm()&0o002 != 0 && is.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("%s may be written by everybody, who could put sockets of his own there: set its mode to 755, or name another directory", dir)
 	}
 	return nil
 }
@@ -192,17 +212,22 @@ func (p *place) reachable() bool {
 }
 
 // script makes a file that can only be read, by everybody who is given it, and has
-// no name any more.
+// no name any more. It is not made in p's directory, where its user could have put a
+// link in its way.
 func (p *place) script(text []byte) (*os.File, error) {
-	path := filepath.Join(p.dir, scriptName)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	made, err := os.CreateTemp(filepath.Dir(p.dir), "."+scriptName+"-")
+	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(path)
-	if err := os.Chmod(path, 0o444); err != nil {
+	defer os.Remove(made.Name())
+	defer made.Close()
+	if _, err := made.Write(text); err != nil {
 		return nil, err
 	}
-	return os.Open(path)
+	if err := made.Chmod(0o444); err != nil {
+		return nil, err
+	}
+	return os.Open(made.Name())
 }
 
 // close removes all of p. It may be called of a nil place.

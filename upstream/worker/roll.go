@@ -23,6 +23,7 @@ func (r *runner) advanceRoll(ctx context.Context) {
 	r.dirty = false
 	r.rolling, r.todo = r.todo, wishes{}
 	r.next = r.generation(processes)
+	r.next.replaces = true
 	r.begin(ctx, r.next)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headgate/upstream"
+	"headgate/upstream/worker/process"
 )
 
 // phase is where a runner is.
@@ -76,7 +77,10 @@ const settleTime = 2 * time.Second
 // run is Run.
 func (r *runner) run(ctx context.Context) {
 	defer r.finish()
-	r.setup.Shared.swept.Do(func() { sweep(r.setup.Dir) })
+	r.setup.Shared.swept.Do(func() {
+		process.KeepFiles()
+		sweep(r.setup.Dir)
+	})
 	r.hear()
 	for {
 		if r.advance(ctx); r.step(ctx) {
@@ -345,10 +349,7 @@ func (r *runner) shutDown() {
 	g, starting := r.current, r.phase == phaseStarting
 	r.current, r.phase = nil, phaseOver
 	if g != nil && !starting {
-		r.leave(g, nil, func() bool {
-			l := r.setup.Load()
-			return l.InFlight == 0 && l.Queued == 0
-		})
+		r.leave(g, nil, r.drainedBy(g))
 	}
 	for r.helpers > 0 {
 		r.publish()
@@ -362,6 +363,18 @@ func (r *runner) shutDown() {
 		case <-r.buried:
 			r.helpers--
 		}
+	}
+}
+
+// drainedBy tells whether g may be stopped at the end of Run.
+func (r *runner) drainedBy(g *generation) func() bool {
+	if drained := r.setup.Drained; drained != nil && g.place != nil {
+		address := g.place.address()
+		return func() bool { return drained(address) }
+	}
+	return func() bool {
+		l := r.setup.Load()
+		return l.InFlight == 0 && l.Queued == 0
 	}
 }
 

@@ -15,11 +15,21 @@ type Setup struct {
 	// does. It is asked again and again, until ctx ends at most.
 	Ready func(ctx context.Context, address string) error
 
+	// Fit asks workers that are to replace others, and serve, whether they answer as the
+	// pool's checks want it, as Ready does: others are not replaced by workers that
+	// would get no request. nil: they do.
+	Fit func(ctx context.Context, address string) error
+
 	// HTTP reports whether the pool speaks HTTP to its members; nil: uwsgi.
 	HTTP func() bool
 
 	// Load tells what the pool is doing; nil: nothing, ever. It must not block.
 	Load func() Load
+
+	// Drained reports whether the pool has no request left for the member at an address,
+	// when Run is to end: what Load tells is for all members of the pool. nil: Load has
+	// neither a request in flight nor one that waits. It must not block.
+	Drained func(address string) bool
 
 	// RequestID finds the id of a request in a line that a worker has written; nil or
 	// "": there is none.
@@ -29,6 +39,10 @@ type Setup struct {
 	// itself; after a signal code is 128 and its number, as shells have it. nil, or
 	// false: it is started again. True: Run returns. See headgate up.
 	Ended func(code int) (leave bool)
+
+	// AtOnce, when it is closed, lets no worker end in its own time any more: those that
+	// are stopped, now or later, are killed. nil: never.
+	AtOnce <-chan struct{}
 
 	// Shared is what all supervisors of a gateway have together; nil: this one has its
 	// own.

@@ -204,7 +204,7 @@ func (s *Supervisor) await(ctx context.Context, g *generation, p leader) error {
 		}
 	})
 	for wait := readyWait; ; wait = min(wait*5/4, readyWaitMost) {
-		err := s.setup.Ready(asking, g.place.address())
+		err := s.asked(asking, g)
 		if ended(p) {
 			return errEnded
 		}
@@ -223,6 +223,15 @@ func (s *Supervisor) await(ctx context.Context, g *generation, p leader) error {
 		}
 		return err
 	}
+}
+
+// asked asks the workers of g whether they serve.
+func (s *Supervisor) asked(ctx context.Context, g *generation) error {
+	address := g.place.address()
+	if err := s.setup.Ready(ctx, address); err != nil || !g.replaces || s.setup.Fit == nil {
+		return err
+	}
+	return s.setup.Fit(ctx, address)
 }
 
 // ended reports whether a leader has.

@@ -24,6 +24,7 @@ func Script() []byte { return script }
 type Options struct {
 	App   string // module:callable, module (application, or app, in it) or module:factory()
 	FD    int    // descriptor of a socket that listens
+	Wrap  string // module:callable that is called with the app and returns what is run; "": none
 	Chdir string // its working directory, and the first place to import from; "": the current one
 
 	Processes   int           // how many serve; 0: 1. SIGTTIN and SIGTTOU change it
@@ -48,6 +49,9 @@ func Command(script int, o Options) []string {
 		"-c", fmt.Sprintf(boot, script),
 		"--app", o.App, "--fd", strconv.Itoa(o.FD),
 		"--processes", strconv.Itoa(max(o.Processes, 1)), "--threads", strconv.Itoa(max(o.Threads, 1)),
+	}
+	if o.Wrap != "" {
+		args = append(args, "--wrap", o.Wrap)
 	}
 	if o.Chdir != "" {
 		args = append(args, "--chdir", o.Chdir)

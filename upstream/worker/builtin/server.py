@@ -518,6 +518,8 @@ class Worker:
         self.prepare()
         try:
             self.app = load(self.options.app)
+            if self.options.wrap:
+                self.app = load(self.options.wrap)(self.app)
         except BaseException as error:  # SystemExit too
             self.tell(b"e" + trace(error).encode("utf-8", "backslashreplace"))
             if sys.stdout is not None:
@@ -528,7 +530,15 @@ class Worker:
             self.limit = max(1, round(self.options.max_requests * random.uniform(0.9, 1.1)))
         self.tell(b"r")
         self.serve()
+        self.await_threads()
         return 0
+
+    def await_threads(self):
+        """Tells for whom Python waits before it ends: threads of the app."""
+        names = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+        if names:
+            log("worker %d has served, and waits up to %g s for threads of the app (%s): those that never end are started with daemon=True"
+                % (os.getpid(), self.options.stop, ", ".join(names[:5])))
 
     def prepare(self):
         """Makes the process a worker of its own: what the master has set up is undone."""
@@ -992,6 +1002,7 @@ def arguments():
     parser.add_argument("--app", required=True)
     parser.add_argument("--fd", required=True, type=int)
     parser.add_argument("--chdir", default=".")
+    parser.add_argument("--wrap", help="module:callable that is called with the app")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-requests", type=int, default=0)

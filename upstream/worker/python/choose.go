@@ -60,9 +60,17 @@ func (p *planner) runBuiltin(i *interpreter) {
 	p.plan.Server, p.plan.Path, p.plan.Dialect, p.plan.Scales = Builtin, i.path, "uwsgi", true
 	p.plan.Script = builtin.Script()
 	p.plan.Args = append(builtin.Command(p.Script, builtin.Options{
-		App: p.plan.App.Target, FD: p.FD, Chdir: p.plan.Dir, Processes: p.Processes, Threads: p.Threads,
+		App: p.plan.App.Target, Wrap: p.wrap(), FD: p.FD, Chdir: p.plan.Dir, Processes: p.Processes, Threads: p.Threads,
 		MaxRequests: p.MaxRequests, MaxRSS: p.MaxRSS, Stop: p.Stop,
 	}), p.Flags...)
+}
+
+// wrap is what goes around the app, said aloud.
+func (p *planner) wrap() string {
+	if p.plan.App.Wrap != "" {
+		p.chose("DEBUG is on: Django finds static files itself, as in runserver")
+	}
+	return p.plan.App.Wrap
 }
 
 // The first gunicorn that serves uwsgi on more than one request of a connection without

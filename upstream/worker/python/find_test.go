@@ -81,6 +81,7 @@ func TestFindsNot(t *testing.T) {
 		app   string
 		want  []string
 	}{
+		{"another name", files{"clean.py": "print('it would remove files')\n", "hello.py": pidApp}, ".", []string{"no app is in", "but hello.py, clean.py: name the file", "such as hello.py"}},
 		{"nothing", files{"README": ""}, ".", []string{"no app is in", "manage.py", "write module:callable"}},
 		{"several packages", files{"a/wsgi.py": "", "b/app.py": ""}, ".", []string{"several apps", "a, b", "name one"}},
 		{"several apps", files{"app.py": strings.ReplaceAll(flaskApp, "app", "one") + "two = flask.Flask('x')"}, ".", []string{"app has several apps (one, two)", "name one, as app: app:one"}},
@@ -159,11 +160,16 @@ func TestDjango(t *testing.T) {
 		t.Errorf("%+v", p.App)
 	}
 	contains(t, "chose", strings.Join(p.Chose, "\n"), "found manage.py: Django project shop")
-	add(t, filepath.Join(dir, "shop/settings.py"), "\nSTATIC_ROOT = BASE_DIR / 'collected'\nWSGI_APPLICATION = 'other.site'\n")
-	add(t, filepath.Join(dir, "other.py"), "from shop.wsgi import application as site\n")
+	contains(t, "chose", strings.Join(p.Chose, "\n"), "DEBUG is on")
 	add(t, filepath.Join(dir, "collected/x.css"), "")
+	add(t, filepath.Join(dir, "shop/settings.py"), "\nSTATIC_ROOT = BASE_DIR / 'collected'\n")
+	if p = mustPlan(t, python.Request{App: ".", Dir: dir, Server: python.Builtin}); len(p.App.Static) != 0 || p.App.Wrap == "" {
+		t.Errorf("what was collected once is old while DEBUG is on: %+v", p.App)
+	}
+	add(t, filepath.Join(dir, "shop/settings.py"), "\nDEBUG = False\nWSGI_APPLICATION = 'other.site'\n")
+	add(t, filepath.Join(dir, "other.py"), "from shop.wsgi import application as site\n")
 	p = mustPlan(t, python.Request{App: dir, Dir: "/", Server: python.Builtin})
-	if p.App.Target != "other:site" || len(p.App.Static) != 1 || p.App.Static[0] != (python.Static{URL: "/static/", Dir: dir + "/collected"}) || p.Dir != dir {
+	if p.App.Target != "other:site" || len(p.App.Static) != 1 || p.App.Static[0] != (python.Static{URL: "/static/", Dir: dir + "/collected"}) || p.App.Wrap != "" || p.Dir != dir {
 		t.Errorf("%+v in %s", p.App, p.Dir)
 	}
 	add(t, filepath.Join(dir, "shop/settings.py"), "\nSTATIC_URL = 'https://cdn.example.com/'\n")

@@ -40,6 +40,9 @@ func (p *planner) runGunicorn(i *interpreter) error {
 	if p.MaxRequests > 0 {
 		args = append(args, "--max-requests", strconv.Itoa(p.MaxRequests), "--max-requests-jitter", strconv.Itoa(p.MaxRequests/10))
 	}
+	if p.plan.App.Wrap != "" {
+		p.chose("gunicorn has no static files of Django while DEBUG is on: choose builtin or uwsgi as server")
+	}
 	p.plan.Server, p.plan.Path, p.plan.Dialect, p.plan.Scales = Gunicorn, i.path, "gunicorn", true
 	path, args := p.bindGunicorn(i.path, args)
 	p.plan.Path, p.plan.Args = path, append(append(args, p.Flags...), p.plan.App.Target)

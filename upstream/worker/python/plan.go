@@ -77,6 +77,10 @@ type App struct {
 	Venv      string   // "": none
 	Framework string   // "Django 3.2.19", "Flask 2.2.2", or ""
 	Static    []Static // that the edge can serve
+
+	// Wrap is module:callable that is called with the app, and returns it with static
+	// files: Django's own, with DEBUG, as its development server does. "": none.
+	Wrap string
 }
 
 // Static is a directory of files that the app would serve.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ type report struct {
 	Target    string
 	Framework string
 	Static    []Static
+	Wrap      string
 	File      string // that the module came from
 
 	// None, and why: a word, and what belongs to it.
@@ -66,6 +68,7 @@ func (p *planner) probe(ctx context.Context, i *interpreter, found []candidate) 
 	}
 	a := &p.plan.App
 	a.Target, a.Dir, a.Framework, a.Static = last.Target, found[n].Dir, last.Framework, last.Static
+	a.Wrap = last.Wrap
 	p.chose("the app is %s%s", a.Target, with(a.Framework))
 	if last.File != "" && !within(a.Dir, last.File) {
 		p.chose("%s is from %s", last.Module, last.File)
@@ -97,6 +100,9 @@ func realPath(path string) string {
 func (p *planner) silent(ctx context.Context, said said, found []candidate) error {
 	what := found[0].Module
 	if ctx.Err() != nil {
+		if serving.MatchString(said.out + said.err) {
+			return fmt.Errorf("%s starts a server of its own while it is imported: put that, such as app.run(), below if __name__ == \"__main__\"%s", what, block(said.err))
+		}
 		return fmt.Errorf("%s is still being imported: look for what it waits for%s", what, block(said.err))
 	}
 	fail := "it ended Python with status 0"
@@ -106,9 +112,12 @@ func (p *planner) silent(ctx context.Context, said said, found []candidate) erro
 	return fmt.Errorf("%s ends Python when it is imported (%s): remove what does that from the module%s", what, fail, block(said.err))
 }
 
+// serving is what development servers say when they have started.
+var serving = regexp.MustCompile(`(?i)(running|serving|listening|server) (?:(?:http )?on|at) (?:port \d|https?:)`)
+
 // block is the end of what a program has said, on lines of its own.
 func block(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines := strings.Split(strings.TrimRight(strings.TrimLeft(text, "\r\n"), " \t\r\n"), "\n") // the first may be indented
 	if len(lines) > mostLines {
 		lines = lines[len(lines)-mostLines:]
 	}

@@ -224,24 +224,38 @@ def directory(url, where):
     return [{"url": url, "dir": where}]
 
 
+def runserver_static(settings):
+    """Whether Django's development server would find the static files itself: with DEBUG,
+    where nothing is collected, or was once and is old."""
+    apps, middleware = getattr(settings, "INSTALLED_APPS", ()), getattr(settings, "MIDDLEWARE", None) or ()
+    url = getattr(settings, "STATIC_URL", None)
+    return bool(
+        settings.DEBUG and url and "://" not in url and not url.startswith("//")
+        and any(app.startswith("django.contrib.staticfiles") for app in apps)
+        and not any(name.startswith("whitenoise.") for name in middleware)
+    )
+
+
 def framework(thing, module):
-    """Its name and version, and its static files."""
+    """Its name and version, its static files, and what serves them around the app."""
     flask = flask_of(thing, module)
     if flask is not None:
         static = []
         if flask.static_folder and not getattr(flask, "static_host", None) and not getattr(flask.url_map, "host_matching", False):
             static = directory(flask.static_url_path, flask.static_folder)
-        return "Flask" + version("flask"), static
+        return "Flask" + version("flask"), static, ""
     conf = sys.modules.get("django.conf")
     if conf is not None and conf.settings.configured:
         import django
 
-        s = conf.settings
-        return "Django " + django.get_version(), directory(getattr(s, "STATIC_URL", None), getattr(s, "STATIC_ROOT", None))
+        s, name = conf.settings, "Django " + django.get_version()
+        if runserver_static(s):
+            return name, [], "django.contrib.staticfiles.handlers:StaticFilesHandler"
+        return name, directory(getattr(s, "STATIC_URL", None), getattr(s, "STATIC_ROOT", None)), ""
     for package in lineage(thing):
         if package in FRAMEWORKS:
-            return FRAMEWORKS[package] + version(package), []
-    return "", []
+            return FRAMEWORKS[package] + version(package), [], ""
+    return "", [], ""
 
 
 def trimmed(e, seen):
@@ -288,11 +302,12 @@ def raised(e):
 def attempt(candidate):
     try:
         module, thing, expression = load(candidate)
-        name, static = framework(thing, module)
+        name, static, wrap = framework(thing, module)
         return {
             "target": candidate["module"] + ":" + expression,
             "framework": name,
             "static": static,
+            "wrap": wrap,
             "file": getattr(module, "__file__", None) or "",
         }
     except Failure as e:

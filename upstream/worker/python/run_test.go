@@ -307,3 +307,29 @@ func statistics(t testing.TB, path string) (doc stats) {
 	})
 	return doc
 }
+
+// TestDjangoStaticFiles: with DEBUG the files of the admin are there as in runserver, with
+// nothing collected.
+func TestDjangoStaticFiles(t *testing.T) {
+	t.Parallel()
+	dir := startProject(t)
+	for _, server := range []python.Server{python.Builtin, python.UWSGI} {
+		t.Run(server.String(), func(t *testing.T) {
+			t.Parallel()
+			if server == python.UWSGI {
+				needsUWSGI(t)
+			}
+			r, p := run(t, python.Request{App: ".", Dir: dir, Server: server, Env: map[string]string{"DJANGO_SETTINGS_MODULE": "shop.settings"}})
+			var got string
+			until(t, "an answer", func() (ok bool) {
+				var err error
+				got, err = r.get("/static/admin/css/base.css", uwsgi.DialectUWSGI)
+				return err == nil
+			})
+			if !strings.Contains(got, "body {") || !strings.Contains(got, "DJANGO") {
+				t.Errorf("the style of the admin: %.200q\n%s", got, r.log())
+			}
+			r.stop(p)
+		})
+	}
+}

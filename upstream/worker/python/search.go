@@ -44,11 +44,43 @@ func (p *planner) search() ([]candidate, error) {
 	return p.fromPackages()
 }
 
-// nothing is the error of a search that was in vain.
+// nothing is the error of a search that was in vain. Other files are named, and not
+// imported: who knows what they do.
 func (p *planner) nothing() error {
+	if files := p.pythonFiles(); len(files) > 0 {
+		return fmt.Errorf("no app is in %s by a usual name (manage.py, FLASK_APP, pyproject.toml, %s.py, the same in src and in packages), but %s: "+
+			"name the file that has the app, such as %s", p.plan.Dir, strings.Join(usual, ".py, "), strings.Join(files, ", "), files[0])
+	}
 	return fmt.Errorf("no app is in %s (looked for manage.py, FLASK_APP, pyproject.toml, %s.py, the same in src and in packages): "+
 		"write module:callable as app, such as shop.wsgi:application, or chdir to where it is", p.plan.Dir, strings.Join(usual, ".py, "))
 }
+
+// pythonFiles are the first names of files in the directory that may have an app, those
+// whose text looks like it before others.
+func (p *planner) pythonFiles() []string {
+	const most = 3
+	paths, _ := filepath.Glob(globQuote.Replace(p.plan.Dir) + "/*.py")
+	var likely, others []string
+	for _, path := range paths[:min(len(paths), mostEntries)] {
+		name := filepath.Base(path)
+		text, err := head(path)
+		switch {
+		case err != nil, name == "setup.py", name == "conftest.py", strings.HasPrefix(name, "test"):
+		case appLike.Match(text):
+			likely = append(likely, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	found := slices.Concat(likely, others)
+	return found[:min(len(found), most)]
+}
+
+// appLike is what modules have that have an app.
+var appLike = regexp.MustCompile(`start_response|(?m:^(?:def )?(?:app|application|create_app|make_app)\b)`)
+
+// globQuote makes a path a pattern of itself.
+var globQuote = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 // settingsLine finds the settings in a manage.py.
 var settingsLine = regexp.MustCompile(`DJANGO_SETTINGS_MODULE['"]\s*(?:,|\]\s*=|:)\s*['"]([\w.]+)['"]`)

@@ -138,7 +138,7 @@ func (p *planner) runUWSGI(u *uwsgi) {
 	}
 	args = append(args, p.uwsgiPlaces()...)
 	args = append(args, p.cheaper()...)
-	args = append(args, uwsgiApp(p.plan.App.Target)...)
+	args = append(args, uwsgiApp(p.plan.App.Target, p.wrap())...)
 	p.plan.Server, p.plan.Path, p.plan.Args, p.plan.Dialect = UWSGI, u.path, append(args, p.Flags...), "uwsgi"
 }
 
@@ -189,11 +189,16 @@ func (p *planner) cheaper() []string {
 }
 
 // uwsgiApp tells uWSGI the app. It knows module:callable and module:factory(); of
-// other callables Python is asked.
-func uwsgiApp(target string) []string {
+// other callables, and of what goes around one, Python is asked.
+func uwsgiApp(target, wrap string) []string {
 	module, callable, _ := strings.Cut(target, ":")
-	if isIdentifier(strings.TrimSuffix(callable, "()")) {
+	if wrap == "" && isIdentifier(strings.TrimSuffix(callable, "()")) {
 		return []string{"--module", target}
 	}
-	return []string{"--eval", fmt.Sprintf("import importlib; application = importlib.import_module(%q).%s", module, callable)}
+	code := fmt.Sprintf("import importlib; application = importlib.import_module(%q).%s", module, callable)
+	if wrap != "" {
+		module, callable, _ = strings.Cut(wrap, ":")
+		code += fmt.Sprintf("; application = importlib.import_module(%q).%s(application)", module, callable)
+	}
+	return []string{"--eval", code}
 }

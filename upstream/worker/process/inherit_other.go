@@ -1,0 +1,6 @@
+//go:build !linux
+
+package process
+
+// KeepFiles is for systems that can do it.
+func KeepFiles() {}
