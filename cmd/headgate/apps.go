@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 
@@ -44,7 +45,11 @@ func withApps(c *config.Config) (*config.Config, error) {
 		return c, nil
 	}
 	states, err := apps.Read(c.Apps, os.LookupEnv)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it may come while the gateway runs
+		c.Warnings = append(c.Warnings, &config.Error{Path: "apps", Msg: "apps: " + c.Apps + " is not there", Hint: "make it: headgate run looks for it again and again"})
+		return c, nil
+	case err != nil:
 		return nil, err
 	}
 	var wrong config.Errors

@@ -58,6 +58,7 @@ type server struct {
 	requests     *os.File                                 // where the access log goes in place of stdout
 	logger       func(*slog.Logger) *slog.Logger          // makes another of the process log
 	ready        func(ctx context.Context)                // runs from when the gateway serves; it ends with ctx
+	hangUpEnds   bool                                     // SIGHUP is that of a terminal that was closed
 	passOn       string                                   // the pool whose command gets the signals that are not ours
 	commandEnded func(pool string, code int) (leave bool) // see gateway.Setup
 
@@ -286,6 +287,9 @@ func (s *server) signals(background context.Context) {
 				if err := s.gw.SignalWorkers(s.passOn, sig); err != nil {
 					s.log.Warn("signal not passed on", "signal", sig.String(), "err", err)
 				}
+			case sig == syscall.SIGHUP && s.hangUpEnds:
+				stopping = true
+				s.end(nil)
 			case sig == syscall.SIGHUP:
 				reloads.Go(func() { s.hangUp(background) })
 			case stopping:

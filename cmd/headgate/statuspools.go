@@ -51,7 +51,7 @@ func poolNotes(p stats.Pool) string {
 	if p.Overloaded {
 		fmt.Fprintf(&b, "%s is overloaded: the newest requests go first\n", p.Name)
 	}
-	if len(p.Members) == 0 {
+	if len(p.Members) == 0 && p.Workers == nil { // of workers there is more to say, see printWorkers
 		fmt.Fprintf(&b, "%s has no members: its requests wait\n", p.Name)
 	}
 	for _, m := range p.Members {

@@ -137,7 +137,9 @@ func (f *upFlags) arguments(cmd *cobra.Command, args []string) error {
 	case dash > 0:
 		return usageError{hintError{fmt.Errorf("up takes an app or a command, not both: %q and %q", args[0], strings.Join(args[dash:], " ")), "leave one of them out"}}
 	case len(args) > 1:
-		return usageError{hintError{fmt.Errorf("up takes one app, got %q", args), "write -- before a command: headgate up -- " + strings.Join(args, " ")}}
+		return usageError{hintError{fmt.Errorf("up takes one app, got %q", args), severalHint(args)}}
+	case len(args) == 1 && isServer(args[0]):
+		return usageError{hintError{fmt.Errorf("%s is a server, and no app", args[0]), "name the app, and a server is found: headgate up; or write the whole command: headgate up -- " + args[0] + " ..."}}
 	case len(args) == 0:
 		f.app = "."
 	default:
@@ -206,4 +208,25 @@ func speaksHTTP(command []string) bool {
 		name = command[2]
 	}
 	return slices.Contains([]string{"uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "waitress"}, name)
+}
+
+// severalHint is what may have been meant with more than one word.
+func severalHint(args []string) string {
+	if strings.HasSuffix(args[0], ".py") {
+		return "name the app alone: headgate up " + args[0] + "; what a command of its own would start, such as runserver, is not needed"
+	}
+	return "write -- before a command: headgate up -- " + strings.Join(args, " ")
+}
+
+// isServer reports whether a word is the name of a server, and of no module here.
+func isServer(word string) bool {
+	if !slices.Contains([]string{"uwsgi", "gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "flask"}, word) {
+		return false
+	}
+	for _, path := range []string{word, word + ".py"} {
+		if _, err := os.Stat(path); err == nil {
+			return false
+		}
+	}
+	return true
 }

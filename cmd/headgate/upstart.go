@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +36,8 @@ type up struct {
 	loaded bool       // the configuration has been asked for
 	static []python.Static
 	broken error // why the app cannot be imported
+
+	answered atomic.Bool // the workers have served
 }
 
 // run starts the app and the gateway and returns when both have ended.
@@ -49,7 +53,7 @@ func (f *upFlags) run(cmd *cobra.Command) error {
 	for _, note := range notes {
 		u.say("%s", note)
 	}
-	s := &server{source: "flags of headgate up", shyOfSocket: f.socket == "", requests: os.Stderr, ready: u.announce, logger: u.logger}
+	s := &server{source: "flags of headgate up", shyOfSocket: f.socket == "", requests: os.Stderr, ready: u.announce, logger: u.logger, hangUpEnds: u.flags.command == nil && accesslog.Terminal(os.Stderr)}
 	u.server = s
 	if f.command != nil {
 		if err := f.findCommand(); err != nil {
@@ -156,7 +160,9 @@ func importFailed(err error) bool { return strings.Contains(err.Error(), `  File
 // announce waits until the app serves, or does not, and says so. It returns early with
 // ctx.
 func (u *up) announce(ctx context.Context) {
+	late := time.AfterFunc(lateStart, u.sayLate)
 	first := u.await(ctx, func(w *stats.Workers) bool { return serves(w) || w.State == "idle" || w.Error != "" })
+	late.Stop()
 	switch {
 	case first == nil, ctx.Err() != nil:
 		return
@@ -173,12 +179,14 @@ func (u *up) announce(ctx context.Context) {
 	}
 	fmt.Fprintln(u.out, u.addresses.url(u.flags.host))
 	if serves(first) {
+		u.answered.Store(true)
 		return
 	}
 	mended := u.await(ctx, serves)
 	if mended == nil {
 		return
 	}
+	u.answered.Store(true)
 	u.say("it is mended: %s", u.runner(mended))
 	u.mu.Lock()
 	broken := u.broken
@@ -186,6 +194,20 @@ func (u *up) announce(ctx context.Context) {
 	if broken != nil { // its static files were not known
 		u.server.reload(ctx)
 	}
+}
+
+// lateStart is when people are told that they wait for workers.
+const lateStart = 5 * time.Second
+
+// sayLate says what workers that do not serve yet may be doing.
+func (u *up) sayLate() {
+	if u.flags.command == nil {
+		u.say("the workers are still importing the app")
+		return
+	}
+	speaks := cmp.Or(u.flags.protocol, u.flags.guessProtocol())
+	u.say("nobody answers yet on the socket of %s; it is to accept %s on the descriptor {fd} or HEADGATE_FD, or at the path {socket} or HEADGATE_SOCKET (other protocols: --protocol)",
+		u.subject(), speaks)
 }
 
 // subject is what is started, in a sentence.
@@ -300,6 +322,9 @@ func (u *up) ended(pool string, code int) bool {
 	err := error(exitError{code: code})
 	if code != 0 {
 		err = exitError{code, fmt.Errorf("%s has ended with the code %d", u.flags.command[0], code)}
+	}
+	if code == 0 && !u.answered.Load() {
+		u.say("%s has ended with the code 0, and has not served: a command is to be a server that stays, and takes the socket {fd} or {socket}", u.flags.command[0])
 	}
 	u.server.end(err)
 	return true
