@@ -185,14 +185,14 @@ func (s *supervised) ready(ctx context.Context, address string) error {
 }
 
 // fit asks a worker that is to replace another what the active check of the pool asks.
-func (s *supervised) fit(ctx context.Context, address string) error {
+func (s *supervised) fit(ctx context.Context, m upstream.Member) error {
 	c, host := *s.conf.Load(), s.host.Load()
 	o := c.Upstream.Check
 	if !o.Enabled() || host == nil {
 		return nil
 	}
 	o.Host = *host
-	b, err := dial(upstream.Member{Address: address}, c, new(stats.PoolCounters))
+	b, err := dial(m, c, new(stats.PoolCounters))
 	if err != nil {
 		return err
 	}

@@ -266,3 +266,21 @@ func TestASingleMemberThatPassesAgainHasAllItsSlots(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoWasCheckedNeedNotWait: a source that has seen a member pass its check says so,
+// and a rolling reload does not make requests wait for one more.
+func TestWhoWasCheckedNeedNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.checks = time.Second
+		begin := time.Now()
+		seen := members("a")
+		seen[0].Checked = true
+		w.apply(t, w.spec(checked(0, 0), seen...))
+		r := <-ask(t.Context(), w.pool, new(request))
+		if r.err != nil || r.at != begin {
+			t.Errorf("got %v after %v, want a slot at once", r.err, r.at.Sub(begin))
+		}
+		ok(r.lease)
+	})
+}

@@ -14,6 +14,8 @@ type Member struct {
 	// How requests to it open (uwsgi only). 0, 0 and "": as the pool says.
 	Modifier1, Modifier2 uint8
 	Dialect              string // "uwsgi" or "gunicorn"
+
+	Checked bool // the source has seen it pass the pool's check: a new one is used at once
 }
 
 // alike reports whether a transport to a serves for b, at the same address, as well.

@@ -50,7 +50,7 @@ or env beside the app, or the active one.
 The app is run by uWSGI if that is installed, by gunicorn 25.2 or newer if that is, and
 otherwise by a server that headgate carries with it, which needs nothing but Python 3.8.
 Folders of static files that Django (STATIC_ROOT) and Flask (static/) name are served by
-the gateway.
+the gateway; with DEBUG Django finds its files itself, as in runserver.
 
 The first line on stdout is the address; all other talk, the lines of the app and one
 for each request are on stderr. The certificate is made by a local authority, which

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -94,6 +96,26 @@ func TestServersThatSpeakHTTP(t *testing.T) {
 	} {
 		if got := speaksHTTP(c.command); got != c.want {
 			t.Errorf("%q speaks HTTP: %t, want %t", c.command, got, c.want)
+		}
+	}
+}
+
+func TestUpArgumentsThatAreNoApps(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"manage.py", "runserver"}, "headgate up manage.py;"},
+		{[]string{"flask", "run"}, "headgate up -- flask run"},
+		{[]string{"gunicorn"}, "headgate up -- gunicorn"},
+	} {
+		cmd := newUp()
+		cmd.SetArgs(c.args)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		var hint hintError
+		if err := cmd.Execute(); !errors.As(err, &hint) || !strings.Contains(hint.hint, c.want) {
+			t.Errorf("%q: %v %q, want %q", c.args, err, hint.hint, c.want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -69,7 +70,11 @@ func (l upLog) Handle(ctx context.Context, r slog.Record) error {
 	if l.screen == nil {
 		return l.Handler.Handle(ctx, r)
 	}
-	return l.screen.write(r.Message, inWords(r))
+	text := inWords(r)
+	if !l.whole && r.Message == workerLine && chatter.MatchString(text) {
+		return nil
+	}
+	return l.screen.write(r.Message, text)
 }
 
 // WithAttrs implements slog.Handler.
@@ -131,7 +136,7 @@ func inWords(r slog.Record) string {
 		return ""
 	}
 	text := "headgate: " + r.Message
-	for _, s := range []string{cause, cure} {
+	for _, s := range []string{asFlags.Replace(cause), asFlags.Replace(cure)} {
 		if s != "" {
 			text += ": " + s
 		}
@@ -158,3 +163,11 @@ func changed(files []string) string {
 	}
 	return text + " have changed"
 }
+
+// chatter is what uWSGI says of itself whenever it starts and ends, and nobody needs who
+// is told so by us.
+var chatter = regexp.MustCompile(`(?s)^(?:\*\*\* Stats server enabled on |python tracebacker for worker \d|WSGI app \d+ \(mountpoint=.*\) ready in .*|` +
+	`.{0,40}graceful shutdown triggered\.\.\.\n|Gracefully killing worker \d|worker \d+ buried after |goodbye to uWSGI\.\n)`)
+
+// asFlags tells cures in the words of headgate up.
+var asFlags = strings.NewReplacer("say user: in the options of the workers", "--user NAME runs them as another", "or set protocol: http", "or write --protocol http")

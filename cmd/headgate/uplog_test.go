@@ -59,3 +59,27 @@ headgate: something: a cause listener=:80
 		t.Errorf("of an app %d lines:\n%s", n, b.String())
 	}
 }
+
+// TestUpLogOfUWSGI: its own words about starts and ends are for a log, not for a screen.
+func TestUpLogOfUWSGI(t *testing.T) {
+	var b strings.Builder
+	for _, whole := range []bool{false, true} {
+		l := newUpLog(slog.NewTextHandler(&b, nil), upLogOptions{terminal: true, whole: whole}, &b)
+		for _, line := range []string{
+			"WSGI app 0 (mountpoint='') ready in 1 seconds on interpreter 0x7f0a pid: 7 (default app)",
+			"python tracebacker for worker 2 available on /run/traceback2", "Mon Nov 23 21:11:52 2026 - graceful shutdown triggered...",
+			"Gracefully killing worker 1 (pid: 7)...", "worker 1 buried after 1 seconds", "goodbye to uWSGI.",
+		} {
+			l.Info("worker", "line", line)
+		}
+		l.Info("worker", "line", "worker 1 buried treasure")
+		if n := strings.Count(b.String(), "\n"); n != map[bool]int{false: 1, true: 8}[whole] {
+			t.Errorf("whole %t: %d lines:\n%s", whole, n, b.String())
+		}
+	}
+	b.Reset()
+	newUpLog(slog.NewTextHandler(&b, nil), upLogOptions{terminal: true}, &b).Warn("workers run as root", "cure", "say user: in the options of the workers")
+	if want := "headgate: workers run as root: --user NAME runs them as another\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}

@@ -42,17 +42,14 @@ type up struct {
 
 // run starts the app and the gateway and returns when both have ended.
 func (f *upFlags) run(cmd *cobra.Command) error {
-	addresses, notes, err := f.listen()
+	addresses, _, err := f.listen()
 	if err != nil {
 		return err
 	}
 	if _, err := f.config(addresses, nil); err != nil { // before anything is looked for
 		return err
 	}
-	u := &up{flags: f, addresses: addresses, out: cmd.OutOrStdout(), talk: cmd.ErrOrStderr()}
-	for _, note := range notes {
-		u.say("%s", note)
-	}
+	u := &up{flags: f, out: cmd.OutOrStdout(), talk: cmd.ErrOrStderr()}
 	s := &server{source: "flags of headgate up", shyOfSocket: f.socket == "", requests: os.Stderr, ready: u.announce, logger: u.logger, hangUpEnds: u.flags.command == nil && accesslog.Terminal(os.Stderr)}
 	u.server = s
 	if f.command != nil {
@@ -62,6 +59,13 @@ func (f *upFlags) run(cmd *cobra.Command) error {
 		s.passOn, s.commandEnded = upPool, u.ended
 	} else if err := u.find(cmd.Context(), true); err != nil {
 		return err
+	}
+	var notes []string
+	if u.addresses, notes, err = f.listen(); err != nil { // again: that took its time, and ports may be taken now
+		return err
+	}
+	for _, note := range notes {
+		u.say("%s", note)
 	}
 	return s.serve(cmd.Context(), u.load)
 }

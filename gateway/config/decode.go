@@ -13,6 +13,7 @@ import (
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
+	"headgate/upstream/worker"
 )
 
 // maxVisits bounds what aliases of aliases can make us read.
@@ -31,7 +32,7 @@ type decoder struct {
 func newDecoder(r *report, env func(string) (string, bool)) *decoder {
 	d := &decoder{r: r, env: env, rules: rules(), homes: map[string][]string{}, secret: map[string]bool{}}
 	keysOf(reflect.TypeFor[Config](), path{}, func(p path, t reflect.Type) {
-		d.secret[p.pattern] = t == reflect.TypeFor[certs.Secret]() || t == reflect.TypeFor[upstream.Secret]() || t == reflect.TypeFor[tracing.Headers]()
+		d.secret[p.pattern] = t == reflect.TypeFor[certs.Secret]() || t == reflect.TypeFor[upstream.Secret]() || t == reflect.TypeFor[tracing.Headers]() || t == reflect.TypeFor[worker.Env]()
 		if len(p.elems) > 1 {
 			name := p.elems[len(p.elems)-1]
 			d.homes[name] = append(d.homes[name], p.pattern)

@@ -14,6 +14,7 @@ import (
 	"headgate/gateway/tracing"
 	"headgate/tls/certs"
 	"headgate/upstream"
+	"headgate/upstream/worker"
 )
 
 // Marshal returns c as a file that Parse reads back to the same Config, in the
@@ -58,6 +59,8 @@ func (e encoder) value(v reflect.Value, p path) any {
 		return string(text)
 	case tracing.Headers:
 		return e.headers(x, p)
+	case worker.Env:
+		return e.headers(tracing.Headers(x), p)
 	case certs.Secret:
 		if e.hide && x != "" {
 			return "***"
@@ -139,6 +142,7 @@ func duration(d time.Duration) string {
 	return s
 }
 
+// headers writes what may have secrets for values.
 func (e encoder) headers(h tracing.Headers, p path) any {
 	if e.hide {
 		hidden := map[string]string{}

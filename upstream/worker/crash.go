@@ -75,7 +75,7 @@ func (r *runner) crashBuried(g *generation) (leave bool) {
 	t.RetryAt = r.retryAt
 	r.numbers.restarts++
 	r.numbers.failed = t
-	r.log.Error("workers have ended", "generation", g.number, "cause", t.Cause, "tail", t.Tail, "again", d.Round(time.Millisecond))
+	r.log.Error("workers have ended", "generation", g.number, "cause", t.Cause, "tail", t.Tail, "again", d.Round(time.Millisecond).String())
 	if d >= longWait {
 		r.despair(t)
 	}
@@ -100,7 +100,7 @@ func (r *runner) startFailed(o outcome) (leave bool) {
 	if o.exit != nil && r.asksToLeave(o.exit) {
 		return true
 	}
-	r.log.Error("workers did not start", "generation", o.g.number, "cause", t.Cause, "tail", t.Tail, "again", d.Round(time.Millisecond))
+	r.log.Error("workers did not start", "generation", o.g.number, "cause", t.Cause, "tail", t.Tail, "again", d.Round(time.Millisecond).String())
 	most := 3
 	if !r.served {
 		most = 2

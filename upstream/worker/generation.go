@@ -19,6 +19,7 @@ type generation struct {
 	count   int // processes to begin with
 
 	replaces bool // others, which serve while it is started
+	fit      bool // and has passed the check of its pool
 
 	place *place // nil: not made yet
 	user  *process.User
@@ -58,7 +59,7 @@ func (g *generation) alive() bool {
 
 // member is how the pool has it.
 func (g *generation) member() upstream.Member {
-	m := upstream.Member{Address: g.place.address(), Slots: g.slots(), Dialect: g.plan.Dialect}
+	m := upstream.Member{Address: g.place.address(), Slots: g.slots(), Dialect: g.plan.Dialect, Checked: g.fit}
 	if m.Slots == 0 && g.plan.Stats != "" {
 		m.Stats = "unix:" + g.plan.Stats
 	}

@@ -1,6 +1,8 @@
 package worker_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"headgate/upstream"
 	"headgate/upstream/worker"
 )
 
@@ -154,6 +157,35 @@ func TestEndBeforePlace(t *testing.T) {
 		})
 		st.run(shop)
 		after(time.Second)
+		st.end()
+	})
+}
+
+// TestUnfit: only who replaces others is asked whether he is fit for it.
+func TestUnfit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		st := newStand(t, func(s *worker.Setup) {
+			s.Fit = func(_ context.Context, m upstream.Member) error {
+				if asked++; m.Address == "" {
+					t.Error("it has no address")
+				}
+				return errors.New("status 500")
+			}
+		})
+		st.run(shop)
+		after(time.Second)
+		old := st.pool.names()
+		if asked > 0 || old == "" {
+			t.Fatalf("asked %d times, members %q", asked, old)
+		}
+		err := st.Reload(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "status 500") {
+			t.Errorf("Reload() = %v", err)
+		}
+		if now := st.pool.names(); now != old || asked == 0 {
+			t.Errorf("asked %d times, members %q, before %q", asked, now, old)
+		}
 		st.end()
 	})
 }

@@ -41,7 +41,7 @@ func (r *runner) drainedAll() {
 	g := r.current
 	r.current, r.phase = nil, phaseIdle
 	r.drained, r.patience = nil, nil
-	r.log.Info("workers are idle: they are stopped", "generation", g.number, "idle", g.options.Idle)
+	r.log.Info("workers are idle: they are stopped", "generation", g.number, "idle", g.options.Idle.String())
 	r.leave(g, nil, nil)
 	r.pace()
 }

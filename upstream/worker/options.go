@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -26,11 +27,11 @@ type Options struct {
 
 	Ini string `yaml:"ini"` // uWSGI configuration in place of an app, which the uwsgi command runs as it is
 
-	Chdir  string            `yaml:"chdir"`  // directory of the app; that of the gateway by default
-	Server python.Server     `yaml:"server"` // auto (default): uwsgi if it is there and fits the app's Python, else gunicorn 25.2 or newer, else builtin
-	Venv   string            `yaml:"venv"`   // virtual environment; the one in chdir (.venv, venv, env), or else $VIRTUAL_ENV, by default; off: none
-	Env    map[string]string `yaml:"env"`    // more variables of the environment
-	User   string            `yaml:"user"`   // user, or user:group, as whom the workers run, when the gateway is root
+	Chdir  string        `yaml:"chdir"`  // directory of the app; that of the gateway by default
+	Server python.Server `yaml:"server"` // auto (default): uwsgi if it is there and fits the app's Python, else gunicorn 25.2 or newer, else builtin
+	Venv   string        `yaml:"venv"`   // virtual environment; the one in chdir (.venv, venv, env), or else $VIRTUAL_ENV, by default; off: none
+	Env    Env           `yaml:"env"`    // more variables of the environment
+	User   string        `yaml:"user"`   // user, or user:group, as whom the workers run, when the gateway is root
 
 	Processes Count `yaml:"processes"` // auto (default): two for each processor that the gateway may use, or a number
 	Threads   int   `yaml:"threads"`   // of each process; 1 by default
@@ -53,6 +54,12 @@ type Options struct {
 	Stop        time.Duration `yaml:"stop_timeout"`  // for requests that old workers still run (30s), and for their end; then they are killed
 	Flags       []string      `yaml:"flags"`         // more arguments of the server
 }
+
+// Env is variables of the environment, by name. Their values may be secrets.
+type Env map[string]string
+
+// LogValue implements slog.LogValuer.
+func (e Env) LogValue() slog.Value { return slog.IntValue(len(e)) }
 
 // Count is a number of processes; 0 is "auto".
 type Count int

@@ -195,6 +195,13 @@ func (p *place) give(u *process.User) error {
 			return err
 		}
 	}
+	is, err := p.lock.Stat()
+	if err != nil {
+		return err
+	}
+	if has, ok := is.Sys().(*syscall.Stat_t); ok && int(has.Uid) == uid && int(has.Gid) == gid {
+		return nil // where a service may not change owners it need not
+	}
 	return p.lock.Chown(uid, gid)
 }
 

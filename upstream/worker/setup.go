@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"log/slog"
+
+	"headgate/upstream"
 )
 
 // Setup are the collaborators of a Supervisor. Pool, Dir and Ready are required.
@@ -18,7 +20,7 @@ type Setup struct {
 	// Fit asks workers that are to replace others, and serve, whether they answer as the
 	// pool's checks want it, as Ready does: others are not replaced by workers that
 	// would get no request. nil: they do.
-	Fit func(ctx context.Context, address string) error
+	Fit func(ctx context.Context, m upstream.Member) error
 
 	// HTTP reports whether the pool speaks HTTP to its members; nil: uwsgi.
 	HTTP func() bool

@@ -44,6 +44,7 @@ func (s *Supervisor) start(ctx context.Context, g *generation) outcome {
 	if err != nil {
 		return outcome{g: g, err: err}
 	}
+	g.fit = false
 	g.setProcess(p)
 	s.setup.Shared.add(p)
 	s.log.Debug("workers start", "generation", g.number, "pid", p.PID(), "server", g.plan.Server.String(), "path", g.plan.Path, "args", g.plan.Args)
@@ -51,7 +52,7 @@ func (s *Supervisor) start(ctx context.Context, g *generation) outcome {
 		return s.failed(ctx, g, p, err)
 	}
 	g.serving.Store(true)
-	s.log.Info("workers are ready", "generation", g.number, "pid", p.PID(), "server", g.plan.Server.String(), "took", time.Since(begun).Round(time.Millisecond))
+	s.log.Info("workers are ready", "generation", g.number, "pid", p.PID(), "server", g.plan.Server.String(), "took", time.Since(begun).Round(time.Millisecond).String())
 	return outcome{g: g}
 }
 
@@ -61,11 +62,11 @@ func (s *Supervisor) failed(ctx context.Context, g *generation, p leader, err er
 	switch {
 	case errors.Is(err, errEnded):
 		exit := p.Exit()
-		return outcome{g: g, err: &TroubleError{Cause: exit.Cause, Tail: p.Tail()}, exit: &exit}
+		return outcome{g: g, err: &TroubleError{Cause: exit.Cause, Tail: telling(p.Tail())}, exit: &exit}
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errSlow):
 		return outcome{g: g, err: context.Cause(ctx)}
 	}
-	return outcome{g: g, err: &TroubleError{Cause: slow(ctx, g, err).Error(), Tail: p.Tail()}}
+	return outcome{g: g, err: &TroubleError{Cause: slow(ctx, g, err).Error(), Tail: telling(p.Tail())}}
 }
 
 // errSlow ends a start that takes too long.
@@ -203,8 +204,16 @@ func (s *Supervisor) await(ctx context.Context, g *generation, p leader) error {
 		case <-asking.Done():
 		}
 	})
+	var last error // that is not of asking
 	for wait := readyWait; ; wait = min(wait*5/4, readyWaitMost) {
 		err := s.asked(asking, g)
+		switch {
+		case err == nil:
+		case asking.Err() == nil:
+			last = err
+		case last != nil:
+			err = last
+		}
 		if ended(p) {
 			return errEnded
 		}
@@ -227,11 +236,12 @@ func (s *Supervisor) await(ctx context.Context, g *generation, p leader) error {
 
 // asked asks the workers of g whether they serve.
 func (s *Supervisor) asked(ctx context.Context, g *generation) error {
-	address := g.place.address()
-	if err := s.setup.Ready(ctx, address); err != nil || !g.replaces || s.setup.Fit == nil {
+	if err := s.setup.Ready(ctx, g.place.address()); err != nil || !g.replaces || s.setup.Fit == nil {
 		return err
 	}
-	return s.setup.Fit(ctx, address)
+	err := s.setup.Fit(ctx, g.member())
+	g.fit = err == nil
+	return err
 }
 
 // ended reports whether a leader has.

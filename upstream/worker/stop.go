@@ -49,7 +49,7 @@ func (s *Supervisor) awaitEnd(g *generation, p leader, over time.Time) {
 			s.log.Warn("workers are killed, and not asked to stop", "generation", g.number, "pid", p.PID())
 			return
 		case <-last.C:
-			s.log.Warn("workers did not stop: they are killed", "generation", g.number, "pid", p.PID(), "stop_timeout", g.options.Stop)
+			s.log.Warn("workers did not stop: they are killed", "generation", g.number, "pid", p.PID(), "stop_timeout", g.options.Stop.String())
 			return
 		}
 	}

@@ -32,3 +32,14 @@ func trouble(err error) *TroubleError {
 	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
 	return &TroubleError{Cause: lines[0], Tail: lines[1:]}
 }
+
+// telling leaves out what servers write before the traceback that says why they have
+// ended.
+func telling(tail []string) []string {
+	for i := len(tail) - 1; i > 0; i-- {
+		if strings.HasSuffix(tail[i], "Traceback (most recent call last):") {
+			return tail[i:]
+		}
+	}
+	return tail
+}

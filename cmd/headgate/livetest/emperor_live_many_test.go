@@ -1,10 +1,8 @@
 package livetest_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -78,6 +75,9 @@ func (c emperorSize) fill(t *testing.T, e *emperor, dir string) {
 // and no request to another one fails.
 func TestEmperor(t *testing.T) {
 	need(t, "uwsgi")
+	if os.Getenv("HEADGATE_TEST_LONG") == "" {
+		t.Parallel()
+	}
 	c := sizeOfEmperor()
 	e := startEmperor(t, "")
 	alone := e.startsAlone(t)
@@ -158,7 +158,15 @@ func (c emperorSize) appear(t *testing.T, e *emperor, alone [2]time.Duration) {
 		return n
 	}
 	n := 0
-	if !eventually(30*time.Second+5*needed, func() bool { n = served(); return n == c.good() }) {
+	over := time.After(30*time.Second + 5*needed)
+	look := time.NewTicker(200 * time.Millisecond) // looking takes time, too
+	defer look.Stop()
+	for n = served(); n < c.good(); n = served() {
+		select {
+		case <-look.C:
+			continue
+		case <-over:
+		}
 		t.Fatalf("%d of %d apps serve after %v", n, c.good(), time.Since(begin))
 	}
 	all := time.Since(begin)
@@ -261,57 +269,6 @@ func (c emperorSize) wantStates(t *testing.T, e *emperor) {
 			t.Errorf("headgate status says nothing of %s:\n%s", word, stdout)
 		}
 	}
-}
-
-// emperorVisits are clients that ask many hosts, each time a random one.
-type emperorVisits struct {
-	wg     sync.WaitGroup
-	stop   context.CancelFunc
-	served atomic.Int64
-
-	mu     sync.Mutex // guards the field below
-	failed []string
-}
-
-func (e *emperor) visit(t testing.TB, n int, apps []string, protocols ...protocol) *emperorVisits {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	v := &emperorVisits{stop: cancel}
-	for _, p := range protocols {
-		for range n {
-			client := e.client(t, p)
-			v.wg.Go(func() {
-				for ctx.Err() == nil {
-					app := apps[rand.IntN(len(apps))]
-					code, body := e.get(t, client, p, e.host(app), "/?s=0.01")
-					if code != http.StatusOK || !strings.HasPrefix(body, e.name+app+" ") {
-						v.mu.Lock()
-						v.failed = append(v.failed, fmt.Sprintf("%s over %s: %d %.300s", app, p, code, body))
-						v.mu.Unlock()
-					}
-					v.served.Add(1)
-				}
-			})
-		}
-	}
-	t.Cleanup(func() { cancel(); v.wg.Wait() })
-	return v
-}
-
-// end ends the emperorVisits, of which none may have failed.
-func (v *emperorVisits) end(t testing.TB, least int64) {
-	t.Helper()
-	v.stop()
-	v.wg.Wait()
-	for i, f := range v.failed {
-		if i < 10 {
-			t.Error(f)
-		}
-	}
-	if n := v.served.Load(); n < least {
-		t.Errorf("%d requests, want %d", n, least)
-	}
-	t.Logf("%d requests, %d failed", v.served.Load(), len(v.failed))
 }
 
 // change touches and removes apps while all that stay are asked.

@@ -102,7 +102,7 @@ func (e *emperor) put(t testing.TB, path, text string) {
 	}
 }
 
-// an app is what a file is made from.
+// emperorApp is what the file of an app is made from.
 type emperorApp struct {
 	env  string // more of its environment, in flow style
 	more string // more of its workers, in flow style

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// vassals are files as uWSGI's documentation and those who use its Emperor have them.
+// emperorVassals are files as uWSGI's documentation and those who use its Emperor have them.
 // CODE is where the app is, RUN a directory that nobody may write to, PORT a free port.
 var emperorVassals = map[string]string{
 	"plain": `[uwsgi]
@@ -126,7 +126,7 @@ func TestEmperorVassals(t *testing.T) {
 		e.put(t, file(app), strings.NewReplacer("CODE", e.code, "RUN", dir, "PORT", freePort(t)).Replace(text))
 	}
 	announced := strings.NewReplacer("CODE", e.code, "RUN", dir).Replace(emperorVassals["plain"]) +
-		fmt.Sprintf("subscribe2 = server=127.0.0.1:%s,key=%s\nsubscribe-to = 127.0.0.1:%[1]s:%s\n", freePort(t), e.host("key1"), e.host("key2"))
+		fmt.Sprintf("subscribe2 = server=127.0.0.1:%[1]s,key=%[2]s\nsubscribe-to = 127.0.0.1:%[1]s:%[3]s\n", freePort(t), e.host("key1"), e.host("key2"))
 	e.put(t, e.path("announced", ".ini"), announced)
 	linked := filepath.Join(dir, "linked.ini")
 	e.put(t, linked, e.ini("linked", "env = HG_APP="+e.name+"linked"))

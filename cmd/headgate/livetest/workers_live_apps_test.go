@@ -123,7 +123,10 @@ func (w *troupe) each(t *testing.T, f func(t *testing.T, p protocol, client *htt
 	t.Helper()
 	for _, p := range []protocol{h1s, h2, h3} {
 		client := w.client(t, p)
-		t.Run(string(p), func(t *testing.T) { f(t, p, client) })
+		t.Run(string(p), func(t *testing.T) {
+			t.Parallel() // some answers take their time
+			f(t, p, client)
+		})
 	}
 }
 

@@ -21,7 +21,11 @@ func TestWorkersIdle(t *testing.T) {
 			if n := len(w.processes()); n > 0 {
 				t.Errorf("%d processes before the first request", n)
 			}
-			for round := range 2 {
+			rounds := 1
+			if long() {
+				rounds = 3
+			}
+			for round := range rounds {
 				begin := time.Now()
 				var all sync.WaitGroup
 				for _, p := range protocols {
@@ -93,11 +97,15 @@ func (w *crew) serving(t *testing.T) int {
 func TestWorkersRecycle(t *testing.T) {
 	for _, server := range crewServers {
 		for _, keys := range []string{"max_requests: 100", "max_rss: 96MiB"} {
+			if strings.HasPrefix(keys, "max_rss") && !long() {
+				continue
+			}
 			t.Run(server+", "+keys, func(t *testing.T) {
 				t.Parallel()
-				w := startCrew(t, crewConf{app: "duty:application", server: server, keys: "processes: 2\nthreads: 2\n" + keys + "\n"})
+				c := crewConf{app: "duty:application", server: server, keys: "processes: 2\nthreads: 4\n" + keys + "\n"}
+				w := startCrew(t, c)
 				first := w.awaitReady(t).leader()
-				l := startCrewLoad(t, w, crewClients)
+				l := startCrewLoad(t, w, slices.DeleteFunc(slices.Clone(crewClients), func(c crewClient) bool { return c.nap == "0.3" }))
 				over := time.Now().Add(4 * time.Second)
 				for time.Now().Before(over) {
 					path := "/"
@@ -131,8 +139,8 @@ func TestWorkersStop(t *testing.T) {
 			w.awaitReady(t)
 			var all sync.WaitGroup
 			for i, p := range []protocol{h1, h2, h3} {
-				ask := w.asker(t, p)
 				for _, size := range []int{0, 64 << 10} {
+					ask := w.asker(t, p)
 					all.Go(func() {
 						if c := (crewClient{p, size, "1.5"}).call(ask, fmt.Sprintf("stop-%d-%d", i, size)); c.status != http.StatusOK {
 							t.Errorf("running at the stop: %s", c)
@@ -177,14 +185,47 @@ func TestWorkersOfKilledGateway(t *testing.T) {
 				t.Errorf("2 s after the gateway: %v", w.processes())
 			}
 			t.Logf("the workers have ended %v after it", time.Since(begin).Round(time.Millisecond))
-			before := w.files(t)
-			w.start(t)
+			w.start(t) // and clears what the other one has left
+
 			w.awaitReady(t)
 			if _, err := w.get("/"); err != nil {
 				t.Error(err)
 			}
-			if now := w.files(t); len(before) != 2 || len(now) != 2 {
-				t.Errorf("the dead gateway has left %v, with the next one there are %v", before, now)
+			if now := w.files(t); len(now) != 2 {
+				t.Errorf("want a socket and a directory, got %v", now)
+			}
+		})
+	}
+}
+
+// slowImport lets one of the workers import it at once, and the others take their time.
+const slowImport = `import fcntl, time
+file = open(__file__)
+try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    time.sleep(3)
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+`
+
+// TestWorkersStopWhileImporting: uWSGI forgets to stop a worker that is importing the app
+// when it is told to stop, and would wait for it until it is killed.
+func TestWorkersStopWhileImporting(t *testing.T) {
+	for _, server := range crewServers {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			write(t, dir+"/slow.py", slowImport)
+			w := startCrew(t, crewConf{app: "slow:app", chdir: dir, server: server, keys: "processes: 2\n"})
+			w.awaitReady(t)
+			begin := time.Now()
+			w.signal(t, syscall.SIGTERM)
+			<-w.ended
+			if took := time.Since(begin); took > 15*time.Second {
+				t.Errorf("stopped after %v", took)
 			}
 		})
 	}

@@ -28,6 +28,7 @@ type crewConf struct {
 	env    map[string]string
 	pool   string // more keys of the pool, the same
 	more   string // lines at the end of the configuration
+	http   string // address; any by default
 }
 
 // crew is the binary with workers that it has started.
@@ -83,7 +84,7 @@ func (w *crew) change(t testing.TB, c crewConf) {
 		t.Fatal(err)
 	}
 	chdir := cmp.Or(c.chdir, absolute(t, "testdata/workers_live"))
-	write(t, w.file, fmt.Sprintf(`listen: {http: "127.0.0.1:0", https: "127.0.0.1:0"}
+	write(t, w.file, fmt.Sprintf(`listen: {http: %q, https: "127.0.0.1:0"}
 tls: {issuer: none, certificates: [{cert: %q, key: %q}]}
 admin: {socket: %q}
 log: {access: off}
@@ -100,7 +101,7 @@ pools:
     http: serve
     routes: [{pool: %s}]
 %s
-`, w.cert, w.key, w.admin, w.pool, indent(c.pool), c.app, chdir, cmp.Or(c.server, "auto"), inEnv, indent(indent(c.keys)), host, w.pool, c.more))
+`, cmp.Or(c.http, "127.0.0.1:0"), w.cert, w.key, w.admin, w.pool, indent(c.pool), c.app, chdir, cmp.Or(c.server, "auto"), inEnv, indent(indent(c.keys)), host, w.pool, c.more))
 }
 
 // crewStatus is what headgate status tells of the workers.
@@ -166,13 +167,16 @@ func (s crewStatus) leader() int {
 
 // children returns the processes whose parent is pid.
 func children(pid int) (pids []int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-	if err != nil {
-		return nil // it has ended
-	}
-	for field := range strings.FieldsSeq(string(b)) {
-		if child, err := strconv.Atoi(field); err == nil {
-			pids = append(pids, child)
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // of each thread
+	for _, path := range lists {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		for field := range strings.FieldsSeq(string(b)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, child)
+			}
 		}
 	}
 	return pids

@@ -201,6 +201,28 @@ func TestHungRequest(t *testing.T) {
 	}
 }
 
+// TestThreadsOfTheApp: Python waits for those that are no daemons, and it is said for whom.
+func TestThreadsOfTheApp(t *testing.T) {
+	t.Parallel()
+	s := start(t, builtin.Options{App: "threaded", Stop: 500 * time.Millisecond})
+	if a := s.get("/"); a.Body != "threaded" {
+		t.Errorf("got %q", a.Body)
+	}
+	s.signal(syscall.SIGTERM)
+	if status := s.status(3 * time.Second); status != 0 || !strings.Contains(s.said.String(), "waits up to 0.5 s for threads of the app (for-ever)") {
+		t.Errorf("status %d; it said %s", status, s.said)
+	}
+}
+
+// TestWrap: what goes around the app is called with it.
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	s := start(t, builtin.Options{App: "onlyapp", Wrap: "wrapper:Wrapper"})
+	if a := s.get("/"); a.Body != "<onlyapp>" {
+		t.Errorf("got %q", a.Body)
+	}
+}
+
 func TestMasterKilled(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []int{1, 3} {

@@ -59,7 +59,7 @@ func TestSpread(t *testing.T) {
 	s := start(t, builtin.Options{App: "app", Processes: 2, Threads: 4})
 	until(t, "both processes serve", func() bool { return len(s.spread(10)) == 2 })
 	for pid, n := range s.spread(100) {
-		if n < 25 || n > 75 {
+		if n < 5 || n > 95 {
 			t.Errorf("process %s has served %d requests of 100", pid, n)
 		}
 	}

@@ -497,6 +497,7 @@ class Worker:
         self.listener = listener
         self.kind = int(listener.family), int(listener.type), listener.proto
         self.control = control
+        self.master = os.getppid()
         self.app = None
         self.leaving = False
         self.worn = False
@@ -570,6 +571,8 @@ class Worker:
         if not self.leaving:
             self.leaving = True
             faulthandler.dump_traceback_later(max(self.options.stop, 0.001), exit=True, file=2)
+            if os.getppid() != self.master:
+                threading.Thread(target=follow, name=NAME + "-follow", daemon=True).start()
             try:
                 self.control.shutdown(socket.SHUT_RD)  # wakes the threads
             except OSError:
@@ -710,6 +713,15 @@ def die_with_parent():
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         pass
+
+
+def follow():
+    """Ends a worker whose master has died, whatever it runs, when the reader of its log has
+    died as well: then nobody waits for an answer."""
+    poller = select.poll()
+    poller.register(2, 0)  # POLLERR: the other end of the pipe is closed
+    poller.poll()
+    os._exit(1)
 
 
 def load(spec):

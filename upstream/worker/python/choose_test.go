@@ -241,3 +241,33 @@ func TestUser(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestImportThatServes: an app that calls app.run() when it is imported never ends that.
+func TestImportThatServes(t *testing.T) {
+	t.Parallel()
+	needs(t)
+	dir := files{"app.py": "import sys, time\nprint(' * Running on http://127.0.0.1:5000', file=sys.stderr)\nsys.stderr.flush()\nopen('started', 'w').close()\ntime.sleep(1000)\n"}.write(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := python.NewPlan(ctx, python.Request{App: "app", Dir: dir, FD: 3, Script: 4})
+		failed <- err
+	}()
+	until(t, "the import", func() bool { _, err := os.Stat(filepath.Join(dir, "started")); return err == nil })
+	cancel()
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "app starts a server of its own while it is imported: put that, such as app.run(), below if __name__") {
+		t.Error(err)
+	}
+}
+
+// TestSyntaxErrorHasItsPlace: headgate up waits for an app to be mended when it is told
+// where, in lines as Python writes them.
+func TestSyntaxErrorHasItsPlace(t *testing.T) {
+	t.Parallel()
+	needs(t)
+	dir := files{"app.py": "def app(e, s)\n    pass\n"}.write(t)
+	if _, err := plan(t, python.Request{App: "app", Dir: dir}); err == nil || !strings.Contains(err.Error(), "\n  File \"") || !strings.Contains(err.Error(), "app.py:1") {
+		t.Error(err)
+	}
+}

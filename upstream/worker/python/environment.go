@@ -13,17 +13,23 @@ type environment map[string]string
 
 // inherited is what workers get of the gateway's environment, and more. What is meant
 // for the gateway itself, by its users, by systemd or by a uWSGI or gunicorn that runs
-// it, is not.
-func inherited(ours []string, more map[string]string) environment {
+// it, is not. Strangers, who are another user than we are, get nothing but where
+// programs are and how people write: the rest may be secrets of ours.
+func inherited(ours []string, strangers bool, more map[string]string) environment {
 	e := make(environment, len(ours)+len(more)+4)
 	for _, pair := range ours {
-		if name, value, ok := strings.Cut(pair, "="); ok && name != "" && !private(name) {
+		if name, value, ok := strings.Cut(pair, "="); ok && name != "" && !private(name) && (!strangers || public(name)) {
 			e[name] = value
 		}
 	}
 	e["PYTHONUNBUFFERED"] = "1" // what is printed comes at once
 	maps.Copy(e, more)
 	return e
+}
+
+// public reports whether a variable is for everybody on the machine.
+func public(name string) bool {
+	return strings.HasPrefix(name, "LC_") || slices.Contains([]string{"PATH", "LANG", "LANGUAGE", "TZ", "TERM"}, name)
 }
 
 func private(name string) bool {

@@ -5,7 +5,9 @@ import "maps"
 var (
 	Dotenv    = dotenv
 	Pyproject = pyproject
-	Inherited = func(ours []string, more map[string]string) []string { return inherited(ours, more).list() }
+	Inherited = func(ours []string, strangers bool, more map[string]string) []string {
+		return inherited(ours, strangers, more).list()
+	}
 )
 
 // ParseIni returns the settings of a section.

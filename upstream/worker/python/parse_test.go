@@ -47,10 +47,14 @@ func TestInherited(t *testing.T) {
 	got := python.Inherited([]string{
 		"HOME=/root", "HEADGATE_TOKEN=x", "NOTIFY_SOCKET=/x", "LISTEN_PID=1", "INVOCATION_ID=x", "WATCHDOG_USEC=1", "UWSGI_RELOADS=1", "UWSGI_CHEAPER=1",
 		"PYTHONDONTWRITEBYTECODE=1", "A=b=c", "=x", "bad",
-	}, map[string]string{"A": "d", "HEADGATE_MINE": "y"})
+	}, false, map[string]string{"A": "d", "HEADGATE_MINE": "y"})
 	want := []string{"A=d", "HEADGATE_MINE=y", "HOME=/root", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "UWSGI_CHEAPER=1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	got = python.Inherited([]string{"HOME=/root", "PATH=/bin", "LC_ALL=C", "TSIG_SECRET=x", "UWSGI_CHEAPER=1", "A=b"}, true, map[string]string{"A": "d"})
+	if diff := cmp.Diff([]string{"A=d", "LC_ALL=C", "PATH=/bin", "PYTHONUNBUFFERED=1"}, got); diff != "" {
+		t.Errorf("of another user: %s", diff)
 	}
 }
 

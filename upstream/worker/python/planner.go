@@ -35,7 +35,7 @@ func newPlanner(r Request) (*planner, error) {
 	if r.Min <= 0 || r.Min > r.Processes {
 		r.Min = r.Processes
 	}
-	p := &planner{Request: r, env: inherited(os.Environ(), r.Env)}
+	p := &planner{Request: r, env: inherited(os.Environ(), r.User != nil, r.Env)}
 	p.plan.Dir = dir
 	p.look = looker{dir: dir, user: r.User}
 	if r.Ini != "" {
@@ -74,6 +74,7 @@ func (p *planner) anApp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dropRacyBytecode(p.plan.Dir)
 	if err := p.probe(ctx, interpreter, found); err != nil {
 		return err
 	}

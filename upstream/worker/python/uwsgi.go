@@ -136,6 +136,9 @@ func (p *planner) runUWSGI(u *uwsgi) {
 	if p.MaxRSS > 0 {
 		args = append(args, "--reload-on-rss", strconv.FormatInt(max(1, p.MaxRSS>>20), 10))
 	}
+	if p.MaxRequests > 0 || p.MaxRSS > 0 {
+		args = append(args, "--min-worker-lifetime", "1") // by default it replaces none that is younger than a minute
+	}
 	args = append(args, p.uwsgiPlaces()...)
 	args = append(args, p.cheaper()...)
 	args = append(args, uwsgiApp(p.plan.App.Target, p.wrap())...)
