@@ -225,7 +225,10 @@ func (p *Pool[T]) nameLocked(m Member, made map[Member]T, first bool, now time.T
 	}
 	n := &member[T]{
 		Member: m, transport: t, slots: int(p.opts.Slots), drained: p.drained[m.Address],
-		seat: seat{id: HashKey(m.Address)}, check: verdict{known: m.Checked},
+		seat: seat{id: HashKey(m.Address)},
+	}
+	if m.Checked {
+		n.check = verdict{known: true, due: now.Add(p.opts.Check.Interval)}
 	}
 	if !first { // others carry the traffic until it is sure that somebody is there
 		n.away = absence{since: now, due: now, wait: awayWait}

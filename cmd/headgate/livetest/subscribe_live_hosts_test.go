@@ -113,7 +113,9 @@ func TestSubscribeRestart(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			host := row.name + ".fleet.test"
-			options := append(announces(f.udp, host, ""), "--subscribe-freq", "1")
+			// It has room for all who ask: of those for whom it has none the newest go first,
+			// after a wait as long as this, and the others may wait in vain.
+			options := append(announces(f.udp, host, ""), "--subscribe-freq", "1", "--processes", "4")
 			a := f.instance(t, row.name, 0, options...)
 			f.answered(t, host)
 			th := f.startThrong(t, host, 1, 0.01, h1, h2, h3)
