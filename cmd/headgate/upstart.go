@@ -170,7 +170,7 @@ func (u *up) announce(ctx context.Context) {
 	switch {
 	case first == nil, ctx.Err() != nil:
 		return
-	case first.Error != "" && !serves(first) && u.flags.command == nil && !u.flags.watch():
+	case first.Error != "" && !serves(first) && !u.flags.watch(): // who has started it sees to it
 		u.server.end(u.withTraceback(failure(first)))
 		return
 	}

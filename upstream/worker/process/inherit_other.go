@@ -4,3 +4,6 @@ package process
 
 // KeepFiles is for systems that can do it.
 func KeepFiles() {}
+
+// dropCapabilities does nothing: there are none.
+func dropCapabilities() {}

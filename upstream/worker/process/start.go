@@ -40,6 +40,7 @@ func Start(s Spec) (*Process, error) {
 func (p *Process) launch(cmd *exec.Cmd, begun chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	dropCapabilities()
 	if err := cmd.Start(); err != nil {
 		begun <- err
 		return
