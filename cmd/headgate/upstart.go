@@ -67,7 +67,23 @@ func (f *upFlags) run(cmd *cobra.Command) error {
 	for _, note := range notes {
 		u.say("%s", note)
 	}
-	return s.serve(cmd.Context(), u.load)
+	return withFlags(s.serve(cmd.Context(), u.load))
+}
+
+// withFlags says which flags are the keys that an error of the start names.
+func withFlags(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, one := range []struct{ part, hint string }{
+		{"tls: storage: ", "as a flag: --storage file:DIRECTORY"},
+		{"admin.socket", "as a flag: --socket PATH"},
+	} {
+		if strings.Contains(err.Error(), one.part) {
+			return hintError{err, one.hint}
+		}
+	}
+	return err
 }
 
 func (u *up) logger(l *slog.Logger) *slog.Logger {
