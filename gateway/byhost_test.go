@@ -62,13 +62,15 @@ func TestAnnouncedSite(t *testing.T) {
 	t.Parallel()
 	h := newHerald(t)
 	dir := tree(t, map[string]string{"here.txt": "a file"})
-	conf := h.conf(gatewaytest.Conf{Site: "hosts: [shop.example, www.shop.example, '*.shop.test']", Routes: fmt.Sprintf(`{path: /respond, respond: {body: said}}, {files: %q, pool: app}`, dir)})
-	conf.More = strings.Replace(conf.More, "\npools:", "\n- {hosts: [other.example], http: serve, routes: [{pool: app}]}\npools:", 1)
-	conf.More, _ = strings.CutPrefix(conf.More, "\n") // goes on with the sites
-	text := strings.Replace(conf.String(), "subscriptions:", "PLACE", 1)
-	at := strings.Index(text, "- {hosts: [other")
-	text = text[:strings.Index(text, "PLACE")] + text[at:strings.Index(text, "\npools:")] + "\nsubscriptions:" + text[strings.Index(text, "PLACE")+len("PLACE"):at] + text[strings.Index(text, "\npools:"):]
-	g := gatewaytest.Start(t, text)
+	g := gatewaytest.Start(t, fmt.Sprintf(`listen: {http: ["127.0.0.1:0"], https: ["127.0.0.1:0"]}
+subscriptions: {listen: "unix:%s"}
+pools: {app: {subscriptions: true}}
+sites:
+- hosts: [shop.example, www.shop.example, "*.shop.test"]
+  http: serve
+  routes: [{path: /respond, respond: {body: said}}, {files: %q, pool: app}]
+- {hosts: [other.example], http: serve, routes: [{pool: app}]}
+`, h.socket, dir))
 	shop, sub := named(t, "shop"), named(t, "sub")
 	h.announce("www.shop.example", shop, 1)
 	h.announce("eu.shop.test", sub, 1)

@@ -103,6 +103,11 @@ func (f *fleet) instance(t testing.TB, name string, nap float64, options ...stri
 		"--master-fifo", a.fifo, "--disable-logging", "--buffer-size", "65535", "--listen", "100", "--reload-mercy", "5", "--worker-reload-mercy", "5",
 		"--env", "NAME=" + name, "--env", fmt.Sprint("NAP=", nap), "--env", "RUNS=" + filepath.Join(f.dir, "runs"),
 	}, options...)...)
+	t.Cleanup(func() {
+		if !a.over() {
+			a.killAll(t) // to end takes uWSGI a second or two
+		}
+	})
 	return a
 }
 
