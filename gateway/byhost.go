@@ -112,6 +112,15 @@ func (a *passByHost) serve(x *exchange) {
 	to.serve(x)
 }
 
+// goneFailure is f as it is to be said of an app that has announced itself, and is gone.
+func (x *exchange) goneFailure(f *failure) *failure {
+	if f.kind == "no_member" {
+		f.cause = fmt.Sprintf("the app that has announced the host %q is gone", x.name)
+		f.cure = "start it: it announces itself again"
+	}
+	return f
+}
+
 // nobody is why a request has no app.
 func (a *passByHost) nobody(x *exchange) *failure {
 	f := &failure{
@@ -128,7 +137,7 @@ func (a *passByHost) nobody(x *exchange) *failure {
 
 // early reports whether instances that run have yet to announce themselves to a
 // gateway that has just started.
-func (g *generation) early() bool { return g.number == 1 && time.Since(g.at) < firstRound }
+func (g *generation) early() bool { return time.Since(g.begun) < firstRound }
 
 // firstRound is how long that takes: uWSGI's subscribe-freq is 10 s.
 const firstRound = 12 * time.Second
@@ -157,7 +166,7 @@ func (a *passByHost) make(p *upstream.Pool[*backend]) *passTo {
 	if err != nil { // the expression of its balance, which was compiled when the configuration was read
 		return nil
 	}
-	to.pool, to.said = pool, newSafe()
+	to.pool, to.said, to.announced = pool, newSafe(), true
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.made) > 2*a.family.Len()+16 { // of hosts that are gone
@@ -213,6 +222,7 @@ const probeTime = 5 * time.Second
 // describeAnnounced is what uWSGI instances have announced.
 func (g *Gateway) describeAnnounced() (out stats.Subscriptions) {
 	s := g.subscribed.Snapshot()
+	out.Listen = s.Listen
 	for _, n := range s.Nodes {
 		out.Nodes = append(out.Nodes, stats.Node{
 			Key: n.Key, Address: n.Address, From: n.From, Weight: n.Weight, Cores: n.Cores, Backup: n.Backup,

@@ -23,6 +23,7 @@ type generation struct {
 	number uint64
 	hash   string
 	at     time.Time
+	begun  time.Time // the gateway, not the generation
 	conf   *config.Config
 
 	limits    limits
@@ -84,7 +85,7 @@ type action interface{ serve(x *exchange) }
 // nothing of old. The caller applies its change, or discards it.
 func (g *Gateway) newGeneration(c *config.Config, old *generation) (*generation, error) {
 	gen := &generation{
-		number: 1, at: time.Now(), conf: c, hash: c.Hash(),
+		number: 1, at: time.Now(), begun: g.started, conf: c, hash: c.Hash(),
 		limits:   newLimits(c.Limits),
 		pools:    make(map[string]*pool, len(c.Pools)),
 		families: make(map[string]*family),

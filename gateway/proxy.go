@@ -15,12 +15,13 @@ import (
 
 // passTo is the action of a route that passes requests to a pool.
 type passTo struct {
-	pool     *pool
-	sendfile *sendfile // what the app may name by X-Sendfile; nil: nothing
-	cached   bool      // X-Accel-Expires is for the cache, which takes it out
-	priority upstream.Priority
-	safe     bool      // every request may run twice
-	said     *safeList // of which the app has said so
+	pool      *pool
+	sendfile  *sendfile // what the app may name by X-Sendfile; nil: nothing
+	cached    bool      // X-Accel-Expires is for the cache, which takes it out
+	announced bool      // the members announce themselves
+	priority  upstream.Priority
+	safe      bool      // every request may run twice
+	said      *safeList // of which the app has said so
 }
 
 func (a *passTo) serve(x *exchange) {
@@ -33,7 +34,11 @@ func (a *passTo) serve(x *exchange) {
 	a.ask(x)
 	ans, err := a.send(x)
 	if err != nil {
-		x.fail(x.sendFailure(err))
+		f := x.sendFailure(err)
+		if a.announced {
+			f = x.goneFailure(f)
+		}
+		x.fail(f)
 		return
 	}
 	defer ans.close() // for a panic; else that was done

@@ -150,6 +150,9 @@ func someOf(names []string) string {
 func printSubscriptions(out io.Writer, s stats.Subscriptions) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	var notes strings.Builder
+	if len(s.Listen) > 0 {
+		fmt.Fprintf(w, "\nsubscriptions at %s\n", strings.Join(s.Listen, ", "))
+	}
 	if len(s.Nodes) > 0 {
 		fmt.Fprintln(w, "\nSUBSCRIPTION\tADDRESS\tWEIGHT\tCORES\tREADY\tLAST")
 	}

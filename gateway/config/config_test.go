@@ -169,57 +169,58 @@ func TestEveryKey(t *testing.T) {
 			Connections: 20000, ClientConnections: 100,
 		},
 		Cache: cache.StoreOptions{Memory: 32 * config.MiB, Dir: "/var/cache/headgate", Disk: 5 * config.GiB, Large: 256 * config.KiB},
-		Pools: map[string]config.Pool{"secure": {
-			Members:  []config.Member{{Address: "app.internal:3031"}, {Address: "[::1]:3031"}},
-			Protocol: "suwsgi",
-			UWSGI: uwsgi.Options{
-				Dialect: uwsgi.DialectUWSGI, Modifier1: 5,
-				Vars:           map[string]string{"COUNT": "3", "DEBUG": "true", "EMPTY": "", "TEXT": "${plain}"},
-				ConnectTimeout: time.Second, ResponseTimeout: 5 * time.Minute,
-				TLS: uwsgi.TLSOptions{Enabled: true, CA: "/etc/ssl/ca.pem", ServerName: "app.internal", Cert: "/etc/ssl/client.pem", Key: "/etc/ssl/client.key"},
-			},
-			Upstream: upstream.Options{
-				Balance: upstream.Balance{Rule: upstream.RoundRobin}, Slots: 8,
-				Queue: upstream.QueueOptions{Limit: 10, Timeout: 1500 * time.Millisecond},
-				Retry: upstream.RetryOptions{Attempts: 1},
-			}.WithDefaults(),
-			DNS: dns.Options{MaxTTL: 30 * time.Second},
-		}, "asgi": {
-			Members:  []config.Member{{Address: "10.0.0.7:8000", Weight: 2, Slots: 4, Backup: true}, {Address: "srv:_http._tcp.asgi.internal"}},
-			Protocol: "http",
-			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
-			DNS:      dns.Options{MaxTTL: 20 * time.Second},
-			Upstream: upstream.Options{
-				Balance:   upstream.Balance{Hash: `request.cookie["session"]`},
-				Queue:     upstream.QueueOptions{Fairness: upstream.FairOff},
-				Retry:     upstream.RetryOptions{Timeout: 7 * time.Second, Budget: 10},
-				Eject:     upstream.EjectOptions{Failures: -1, Time: 3 * time.Second},
-				SlowStart: -1,
-				Check: upstream.CheckOptions{
-					Path: "/healthz", Host: "example.com", Interval: 9 * time.Second, Timeout: time.Second, Status: 204, Rise: 3, Fall: 4,
+		Pools: map[string]config.Pool{
+			"secure": {
+				Members:  []config.Member{{Address: "app.internal:3031"}, {Address: "[::1]:3031"}},
+				Protocol: "suwsgi",
+				UWSGI: uwsgi.Options{
+					Dialect: uwsgi.DialectUWSGI, Modifier1: 5,
+					Vars:           map[string]string{"COUNT": "3", "DEBUG": "true", "EMPTY": "", "TEXT": "${plain}"},
+					ConnectTimeout: time.Second, ResponseTimeout: 5 * time.Minute,
+					TLS: uwsgi.TLSOptions{Enabled: true, CA: "/etc/ssl/ca.pem", ServerName: "app.internal", Cert: "/etc/ssl/client.pem", Key: "/etc/ssl/client.key"},
 				},
-			}.WithDefaults(),
-		}, "pinned": {
-			Members:  []config.Member{{Address: "unix:/run/pinned.sock", Stats: "unix:/run/pinned-stats.sock"}, {Address: "unix:/run/pinned2.sock"}},
-			Protocol: "uwsgi",
-			Stats:    "unix:/run/stats.sock",
-			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
-			DNS:      dns.Options{MaxTTL: 30 * time.Second},
-			Upstream: upstream.Options{
-				Balance: upstream.Balance{Sticky: upstream.Sticky{Cookie: "member", Secret: "sixteen bytes at least"}},
-				Check:   upstream.CheckOptions{Ping: true},
-			}.WithDefaults(),
-		}, "hashed": {
-			Members:  []config.Member{{Address: "unix:/run/hashed.sock"}},
-			Protocol: "uwsgi",
-			UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
-			DNS:      dns.Options{MaxTTL: 30 * time.Second},
-			Upstream: upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}.WithDefaults(),
-		}, "started": started(worker.Options{
-			App: "shop.wsgi:application", Chdir: "/srv/shop", Server: python.Builtin, Venv: "/srv/shop/venv",
-			Env: map[string]string{"DEBUG": "1"}, User: "shop:www", Processes: 3, Threads: 2, Min: 2, Max: 8, Idle: 10 * time.Minute,
-			MaxRequests: 1000, MaxRSS: 512 * config.MiB, Start: 20 * time.Second, Stop: 10 * time.Second, Flags: []string{"--quiet"},
-		}), "watched": started(worker.Options{App: ".", Watch: true}),
+				Upstream: upstream.Options{
+					Balance: upstream.Balance{Rule: upstream.RoundRobin}, Slots: 8,
+					Queue: upstream.QueueOptions{Limit: 10, Timeout: 1500 * time.Millisecond},
+					Retry: upstream.RetryOptions{Attempts: 1},
+				}.WithDefaults(),
+				DNS: dns.Options{MaxTTL: 30 * time.Second},
+			}, "asgi": {
+				Members:  []config.Member{{Address: "10.0.0.7:8000", Weight: 2, Slots: 4, Backup: true}, {Address: "srv:_http._tcp.asgi.internal"}},
+				Protocol: "http",
+				UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+				DNS:      dns.Options{MaxTTL: 20 * time.Second},
+				Upstream: upstream.Options{
+					Balance:   upstream.Balance{Hash: `request.cookie["session"]`},
+					Queue:     upstream.QueueOptions{Fairness: upstream.FairOff},
+					Retry:     upstream.RetryOptions{Timeout: 7 * time.Second, Budget: 10},
+					Eject:     upstream.EjectOptions{Failures: -1, Time: 3 * time.Second},
+					SlowStart: -1,
+					Check: upstream.CheckOptions{
+						Path: "/healthz", Host: "example.com", Interval: 9 * time.Second, Timeout: time.Second, Status: 204, Rise: 3, Fall: 4,
+					},
+				}.WithDefaults(),
+			}, "pinned": {
+				Members:  []config.Member{{Address: "unix:/run/pinned.sock", Stats: "unix:/run/pinned-stats.sock"}, {Address: "unix:/run/pinned2.sock"}},
+				Protocol: "uwsgi",
+				Stats:    "unix:/run/stats.sock",
+				UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+				DNS:      dns.Options{MaxTTL: 30 * time.Second},
+				Upstream: upstream.Options{
+					Balance: upstream.Balance{Sticky: upstream.Sticky{Cookie: "member", Secret: "sixteen bytes at least"}},
+					Check:   upstream.CheckOptions{Ping: true},
+				}.WithDefaults(),
+			}, "hashed": {
+				Members:  []config.Member{{Address: "unix:/run/hashed.sock"}},
+				Protocol: "uwsgi",
+				UWSGI:    uwsgi.Options{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute},
+				DNS:      dns.Options{MaxTTL: 30 * time.Second},
+				Upstream: upstream.Options{Balance: upstream.Balance{Rule: upstream.IPHash}}.WithDefaults(),
+			}, "started": started(worker.Options{
+				App: "shop.wsgi:application", Chdir: "/srv/shop", Server: python.Builtin, Venv: "/srv/shop/venv",
+				Env: map[string]string{"DEBUG": "1"}, User: "shop:www", Processes: 3, Threads: 2, Min: 2, Max: 8, Idle: 10 * time.Minute,
+				MaxRequests: 1000, MaxRSS: 512 * config.MiB, Start: 20 * time.Second, Stop: 10 * time.Second, Flags: []string{"--quiet"},
+			}), "watched": started(worker.Options{App: ".", Watch: true}),
 			"command":   started(worker.Options{Command: []string{"uwsgi", "--ini", "/etc/uwsgi/a.ini"}}),
 			"vassal":    started(worker.Options{Ini: "/etc/uwsgi/b.ini"}),
 			"announced": announced(),

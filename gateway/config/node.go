@@ -50,18 +50,6 @@ func (n *node) first() *node {
 	return n
 }
 
-// empty reports whether n asks for nothing: no value, false, [] or {}.
-func (n *node) empty() bool {
-	switch n.kind {
-	case nullNode:
-		return true
-	case scalarNode:
-		return n.text == "" || n.text == "false"
-	default:
-		return len(n.items) == 0 && len(n.pairs) == 0
-	}
-}
-
 // what names the kind of n in messages.
 func (n *node) what() string {
 	switch n.kind {

@@ -58,6 +58,7 @@ const (
 
 // Subscriptions are what uWSGI instances have announced.
 type Subscriptions struct {
+	Listen   []string          `json:"listen,omitempty"` // where, with the ports that were got
 	Nodes    []Node            `json:"nodes,omitempty"`
 	Counters map[string]uint64 `json:"counters,omitempty"` // packets by what became of them: accepted, unsubscribed, malformed, not_allowed, bad_signature, replayed, full, expired, dropped
 }

@@ -61,3 +61,15 @@ func Verifier(o Sign) func(key string, p Packet) error {
 	}
 	return func(key string, p Packet) error { return k.verify(key, p.Signed, p.Sign, time.Now()) }
 }
+
+// Knows reports whether there is a member for a host: by its own key, or by one for
+// all names above it.
+func (s *Server) Knows(host string) bool {
+	key, err := hostKey(host)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return lookups(key, s.table.serves)
+}

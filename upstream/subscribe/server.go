@@ -147,18 +147,6 @@ func (s *Server) keepLocked(wanted []place, l *Listening) (surplus []*socket) {
 	return surplus
 }
 
-// Knows reports whether there is a member for a host: by its own key, or by one for
-// all names above it.
-func (s *Server) Knows(host string) bool {
-	key, err := hostKey(host)
-	if err != nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return lookups(key, s.table.serves)
-}
-
 // stir wakes the goroutine of Run.
 func (s *Server) stir() {
 	select {
