@@ -145,9 +145,12 @@ func (w *crew) waits(t *testing.T, n int) []time.Duration {
 	if !eventually(20*time.Second, func() bool {
 		again = nil
 		for line := range strings.Lines(w.said()) {
-			var said struct{ Again time.Duration }
-			if strings.Contains(line, word) && json.Unmarshal([]byte(line), &said) == nil {
-				again = append(again, said.Again)
+			var said struct{ Again string }
+			if !strings.Contains(line, word) || json.Unmarshal([]byte(line), &said) != nil {
+				continue
+			}
+			if wait, err := time.ParseDuration(said.Again); err == nil {
+				again = append(again, wait)
 			}
 		}
 		return len(again) >= n

@@ -571,8 +571,7 @@ class Worker:
         if not self.leaving:
             self.leaving = True
             faulthandler.dump_traceback_later(max(self.options.stop, 0.001), exit=True, file=2)
-            if os.getppid() != self.master:
-                threading.Thread(target=follow, name=NAME + "-follow", daemon=True).start()
+            threading.Thread(target=follow, args=(self.master,), name=NAME + "-follow", daemon=True).start()
             try:
                 self.control.shutdown(socket.SHUT_RD)  # wakes the threads
             except OSError:
@@ -715,12 +714,14 @@ def die_with_parent():
         pass
 
 
-def follow():
-    """Ends a worker whose master has died, whatever it runs, when the reader of its log has
-    died as well: then nobody waits for an answer."""
+def follow(master):
+    """Ends a worker that leaves, whatever it runs, when the reader of its log and its master
+    have both died: then nobody waits for an answer."""
     poller = select.poll()
     poller.register(2, 0)  # POLLERR: the other end of the pipe is closed
     poller.poll()
+    while os.getppid() == master:  # the kernel closes what a process has before it has ended
+        time.sleep(0.05)
     os._exit(1)
 
 

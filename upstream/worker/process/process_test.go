@@ -185,9 +185,9 @@ func TestHowItEnded(t *testing.T) {
 }
 
 func TestSignal(t *testing.T) {
-	p, n := start(t, `trap 'echo got it' HUP; echo ready; while :; do sleep 0.05; done`)
+	p, n := start(t, `trap 'echo got it' USR2; echo ready; while :; do sleep 0.05; done`) // not HUP, which below nohup no shell can trap
 	eventually(t, "ready", func() bool { return len(n.all()) > 0 })
-	if err := p.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Signal(syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the trap", func() bool { return len(n.all()) > 1 })
