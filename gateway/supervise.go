@@ -67,7 +67,7 @@ func (s *supervisors) of(pool string, c config.Pool) (key workersKey, one *super
 	one.conf.Store(&c)
 	setup := s.setup
 	setup.Pool, setup.Ready, setup.Load, setup.Drained, setup.Fit = pool, one.ready, one.load, one.drained, one.fit
-	setup.HTTP = func() bool { return key.http }
+	setup.HTTP = key.http
 	if ended := s.g.commandEnded; ended != nil {
 		setup.Ended = func(code int) bool { return ended(pool, code) }
 	}

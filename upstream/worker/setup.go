@@ -22,8 +22,7 @@ type Setup struct {
 	// would get no request. nil: they do.
 	Fit func(ctx context.Context, m upstream.Member) error
 
-	// HTTP reports whether the pool speaks HTTP to its members; nil: uwsgi.
-	HTTP func() bool
+	HTTP bool // what the pool speaks to its members; false: uwsgi
 
 	// Load tells what the pool is doing; nil: nothing, ever. It must not block.
 	Load func() Load

@@ -121,7 +121,7 @@ func (s *Supervisor) request(g *generation) python.Request {
 		MaxRequests: o.MaxRequests, MaxRSS: int64(o.MaxRSS),
 		Socket: g.place.socket, FD: socketFD, Script: scriptFD, Stop: o.Stop,
 	}
-	r.HTTP = s.setup.HTTP != nil && s.setup.HTTP()
+	r.HTTP = s.setup.HTTP
 	if o.Max > 0 {
 		r.Min, r.Most = o.Min, o.Max
 	}
