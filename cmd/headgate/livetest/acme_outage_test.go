@@ -146,8 +146,10 @@ func (o *outage) lostAnswers(t *testing.T) {
 	begin := time.Now()
 	o.add(t, "lost.example.test")
 	o.g.issued(t, 120*time.Second, "lost.example.test")
-	t.Logf("a certificate %v later, although the first answers to %d kinds of requests were lost", time.Since(begin).Round(100*time.Millisecond), len(lost))
 	o.ca.Fault(nil)
+	mu.Lock()
+	defer mu.Unlock()
+	t.Logf("a certificate %v later, although the first answers to %d kinds of requests were lost", time.Since(begin).Round(100*time.Millisecond), len(lost))
 	if a := accounts(o.ca); len(a) > 1 {
 		t.Errorf("orders of the accounts %v", a)
 	}

@@ -245,8 +245,6 @@ var troupeCalls = [][4]string{
 	{"httpbin", "GET", "/ip"},
 	{"httpbin", "GET", "/user-agent"},
 	{"httpbin", "GET", "/stream/5"},
-	{"httpbin", "GET", "/bytes/1000?seed=7"},
-	{"httpbin", "GET", "/stream-bytes/3000?seed=7&chunk_size=100"},
 	{"httpbin", "GET", "/gzip"},
 	{"httpbin", "GET", "/deflate"},
 	{"httpbin", "GET", "/encoding/utf8"},
